@@ -1,0 +1,3 @@
+//! The `hookfan` command.
+
+fn main() {}

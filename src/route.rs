@@ -1,0 +1,318 @@
+//! Which destinations want an event: a table, indexed by source and type, so
+//! that thousands of routes for others cost this event nothing.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+
+use crate::event::{Action, DestinationName, EventType, Owed, SourceName};
+use crate::expression::{Expression, Looked, Scope};
+
+/// One `[[route]]`.
+#[derive(Debug)]
+pub struct Route {
+    /// As written, or `route 3` for the third one.
+    pub name: Arc<str>,
+    /// Empty: every source.
+    pub from: Vec<SourceName>,
+    /// Globs (`*` any run, `?` one character); empty: every type.
+    pub on: Vec<String>,
+    pub when: Option<Expression>,
+    pub to: Vec<DestinationName>,
+    pub action: Action,
+}
+
+/// All routes in file order.
+#[derive(Debug, Default)]
+pub struct RouteTable {
+    routes: Vec<Route>,
+    /// Routes that name their sources.
+    by_source: HashMap<SourceName, ByType>,
+    /// Routes for every source.
+    any_source: ByType,
+}
+
+/// Indices into the list of routes, ascending.
+#[derive(Debug, Default)]
+struct ByType {
+    exact: HashMap<Box<str>, Vec<usize>>,
+    /// Routes with a pattern that only looking can decide.
+    globs: Vec<usize>,
+    /// Routes for every type.
+    all: Vec<usize>,
+}
+
+impl RouteTable {
+    pub fn new(routes: Vec<Route>) -> Self {
+        let mut table = Self::default();
+        for (index, route) in routes.iter().enumerate() {
+            if route.from.is_empty() {
+                table.any_source.add(index, route);
+            }
+            for source in &route.from {
+                table
+                    .by_source
+                    .entry(source.clone())
+                    .or_default()
+                    .add(index, route);
+            }
+        }
+        table.routes = routes;
+        table
+    }
+
+    pub fn routes(&self) -> &[Route] {
+        &self.routes
+    }
+
+    /// One copy per destination; the first matching route decides its action.
+    /// A `when` that fails does not hold.
+    pub fn owed(&self, source: &SourceName, event_type: &EventType, scope: &Scope) -> Vec<Owed> {
+        let mut owed = Settled::default();
+        for index in self.candidates(source, event_type) {
+            let Some(route) = self.routes.get(index) else {
+                continue;
+            };
+            // A condition is not worth evaluating when nothing depends on it.
+            if route.to.iter().all(|destination| owed.has(destination)) {
+                continue;
+            }
+            if route
+                .when
+                .as_ref()
+                .is_none_or(|when| when.surely_holds(scope))
+            {
+                for destination in &route.to {
+                    owed.add(destination, &route.action);
+                }
+            }
+        }
+        owed.list
+    }
+
+    /// The same decision, with its reasons.
+    pub fn explain(
+        &self,
+        source: &SourceName,
+        event_type: &EventType,
+        scope: &Scope,
+    ) -> Vec<Explained> {
+        self.routes
+            .iter()
+            .map(|route| route.explain(source, event_type, scope))
+            .collect()
+    }
+
+    /// The routes whose `from` and `on` hold, in file order.
+    fn candidates(&self, source: &SourceName, event_type: &EventType) -> Vec<usize> {
+        let mut found = Vec::new();
+        for by_type in self
+            .by_source
+            .get(source)
+            .into_iter()
+            .chain([&self.any_source])
+        {
+            found.extend(by_type.all.iter().copied());
+            found.extend(
+                by_type
+                    .exact
+                    .get(event_type.as_str())
+                    .into_iter()
+                    .flatten()
+                    .copied(),
+            );
+            let globbed = by_type.globs.iter().copied();
+            found.extend(globbed.filter(|index| {
+                self.routes
+                    .get(*index)
+                    .is_some_and(|route| route.is_on(event_type.as_str()))
+            }));
+        }
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+}
+
+impl ByType {
+    fn add(&mut self, index: usize, route: &Route) {
+        if route.on.is_empty() {
+            self.all.push(index);
+        } else if route.on.iter().any(|pattern| pattern.contains(['*', '?'])) {
+            self.globs.push(index);
+        } else {
+            for event_type in &route.on {
+                self.exact
+                    .entry(event_type.as_str().into())
+                    .or_default()
+                    .push(index);
+            }
+        }
+    }
+}
+
+/// The destinations that have their copy; a set once there are many.
+#[derive(Default)]
+struct Settled {
+    list: Vec<Owed>,
+    set: HashSet<DestinationName>,
+}
+
+impl Settled {
+    const FEW: usize = 16;
+
+    fn has(&self, destination: &DestinationName) -> bool {
+        if self.set.is_empty() {
+            self.list
+                .iter()
+                .any(|owed| owed.destination == *destination)
+        } else {
+            self.set.contains(destination)
+        }
+    }
+
+    fn add(&mut self, destination: &DestinationName, action: &Action) {
+        if self.has(destination) {
+            return;
+        }
+        self.list.push(Owed {
+            destination: destination.clone(),
+            action: action.clone(),
+        });
+        if !self.set.is_empty() {
+            self.set.insert(destination.clone());
+        } else if self.list.len() > Self::FEW {
+            self.set
+                .extend(self.list.iter().map(|owed| owed.destination.clone()));
+        }
+    }
+}
+
+impl Route {
+    fn is_from(&self, source: &SourceName) -> bool {
+        self.from.is_empty() || self.from.contains(source)
+    }
+
+    fn is_on(&self, event_type: &str) -> bool {
+        self.on.is_empty()
+            || self
+                .on
+                .iter()
+                .any(|pattern| glob_matches(pattern, event_type))
+    }
+
+    fn explain(&self, source: &SourceName, event_type: &EventType, scope: &Scope) -> Explained {
+        let mut clauses = Vec::new();
+        if !self.from.is_empty() {
+            let names: Vec<&str> = self.from.iter().map(SourceName::as_str).collect();
+            clauses.push(Clause {
+                clause: written("from", &names),
+                holds: self.is_from(source),
+                values: vec![looked("event.source", source.as_str())],
+                failed: None,
+            });
+        }
+        if !self.on.is_empty() {
+            let patterns: Vec<&str> = self.on.iter().map(String::as_str).collect();
+            clauses.push(Clause {
+                clause: written("on", &patterns),
+                holds: self.is_on(event_type.as_str()),
+                values: vec![looked("event.type", event_type.as_str())],
+                failed: None,
+            });
+        }
+        if let Some(when) = &self.when {
+            let held = when.holds(scope);
+            clauses.push(Clause {
+                clause: written("when", &[when.text()]),
+                holds: held == Ok(true),
+                values: when.looked_at(scope),
+                failed: held.err().map(|failed| failed.to_string()),
+            });
+        }
+        let matched = clauses.iter().all(|clause| clause.holds);
+        Explained {
+            name: Arc::clone(&self.name),
+            matched,
+            clauses,
+        }
+    }
+}
+
+/// A clause as it could stand in the file: one text, or a list of them.
+fn written(key: &str, values: &[&str]) -> String {
+    let quoted: Vec<String> = values
+        .iter()
+        .map(|value| Json::from(*value).to_string())
+        .collect();
+    match quoted.as_slice() {
+        [one] => format!("{key} = {one}"),
+        many => format!("{key} = [{}]", many.join(", ")),
+    }
+}
+
+fn looked(path: &str, value: &str) -> Looked {
+    Looked {
+        path: path.to_owned(),
+        value: Some(Json::from(value)),
+    }
+}
+
+/// Why one route matched or did not.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Explained {
+    pub name: Arc<str>,
+    pub matched: bool,
+    pub clauses: Vec<Clause>,
+}
+
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Clause {
+    /// As in the file: `from = "qiscus"`, `on = "post_*"`, `when = "…"`.
+    pub clause: String,
+    pub holds: bool,
+    pub values: Vec<Looked>,
+    /// Why a `when` could not be evaluated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
+}
+
+/// Whether the whole text matches: `*` is any run of characters, `?` any one
+/// character, all else itself. Never goes back further than the last `*`.
+pub fn glob_matches(pattern: &str, text: &str) -> bool {
+    let (mut pattern, mut text) = (pattern.chars(), text.chars());
+    // Where to go on when the last star has to take one character more.
+    let mut star: Option<(std::str::Chars<'_>, std::str::Chars<'_>)> = None;
+    loop {
+        let mut ahead = text.clone();
+        let wanted = pattern.next();
+        match (wanted, ahead.next()) {
+            (None, None) => return true,
+            (Some('*'), _) => {
+                star = Some((pattern.clone(), text.clone()));
+                continue;
+            }
+            (Some('?'), Some(_)) => {
+                text = ahead;
+                continue;
+            }
+            (Some(wanted), Some(found)) if wanted == found => {
+                text = ahead;
+                continue;
+            }
+            _ => {}
+        }
+        let Some((after_star, taken)) = star.as_mut() else {
+            return false;
+        };
+        if taken.next().is_none() {
+            return false;
+        }
+        pattern = after_star.clone();
+        text = taken.clone();
+    }
+}

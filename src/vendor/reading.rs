@@ -1,0 +1,60 @@
+//! What the readers of several vendors share.
+
+use serde_json::Value as Json;
+
+use super::{Reading, Unreadable};
+use crate::event::{EventType, Inbound};
+use crate::payload::Payload;
+
+/// The body as JSON, or why not.
+pub(super) fn parse(body: &[u8], depth_max: usize) -> Result<Payload, Unreadable> {
+    Payload::parse(body, depth_max).map_err(|error| Unreadable(error.to_string()))
+}
+
+/// The body as JSON, or the JSON in the field `payload` of a form.
+pub(super) fn json_in(
+    content_type: Option<&str>,
+    body: &[u8],
+    depth_max: usize,
+) -> Result<Payload, Unreadable> {
+    const FORM: &str = "application/x-www-form-urlencoded";
+    let media = content_type.unwrap_or_default().split(';').next();
+    if !media.unwrap_or_default().trim().eq_ignore_ascii_case(FORM) {
+        return parse(body, depth_max);
+    }
+    let found = url::form_urlencoded::parse(body).find(|(name, _)| name == "payload");
+    let (_, json) = found.ok_or_else(|| Unreadable("a form without `payload`".to_owned()))?;
+    parse(json.as_bytes(), depth_max)
+}
+
+/// The first header of this name, where it is text and not empty.
+pub(super) fn header<'a>(inbound: &Inbound<'a>, name: &str) -> Option<&'a str> {
+    let value = inbound.headers.get(name)?.to_str().ok()?.trim();
+    (!value.is_empty()).then_some(value)
+}
+
+/// A text that says something.
+pub(super) fn text<'j>(value: &'j Json, key: &str) -> Option<&'j str> {
+    value.get(key)?.as_str().filter(|text| !text.is_empty())
+}
+
+/// An event without a chat message, stored as received.
+pub(super) fn plain(
+    event_type: impl Into<EventType>,
+    payload: Payload,
+    inbound: &Inbound<'_>,
+) -> Reading {
+    Reading {
+        event_type: event_type.into(),
+        vendor_id: None,
+        key: None,
+        direction: None,
+        user: None,
+        message: None,
+        payload,
+        body: inbound.body.clone(),
+    }
+}
+
+/// The type of an event whose body and headers tell none.
+pub(super) const UNKNOWN: &str = "unknown";

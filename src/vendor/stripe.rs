@@ -1,0 +1,35 @@
+//! Stripe: the type and the id in the body (`"type": "invoice.paid"`,
+//! `"id": "evt_…"`); a resend has the same id.
+
+use std::sync::Arc;
+
+use super::{Reader, Reading, SourceEntry, Unreadable, Vendor, Webhook, reading};
+use crate::event::Inbound;
+
+pub static VENDOR: Vendor = Vendor {
+    kind: "stripe",
+    source: Some(SourceEntry {
+        configure: |_| Arc::new(Stripe),
+        message: |_, _| None,
+    }),
+    destination: None,
+};
+
+/// Reads Stripe's event objects.
+#[derive(Debug)]
+pub struct Stripe;
+
+impl Reader for Stripe {
+    fn read(&self, inbound: &Inbound<'_>, depth_max: usize) -> Result<Webhook, Unreadable> {
+        let payload = reading::parse(inbound.body, depth_max)?;
+        let event_type = reading::text(payload.value(), "type");
+        let event_type = event_type
+            .ok_or_else(|| Unreadable("no `type`".to_owned()))?
+            .to_owned();
+        let vendor_id = reading::text(payload.value(), "id").map(Into::into);
+        Ok(Webhook::Events(vec![Reading {
+            vendor_id,
+            ..reading::plain(event_type, payload, inbound)
+        }]))
+    }
+}

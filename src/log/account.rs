@@ -1,0 +1,453 @@
+//! A destination's account among threads: its ledger, the hot queue of what was
+//! just committed, and the way back to disk when it lags.
+//!
+//! A live subscription is handed each commit in memory. One that does not
+//! take them quickly enough lags: from the first that did not fit it reads the
+//! log, until it has caught up with what is committed. `scan` is the seam:
+//! below it everything owed was handed out or waits in `upcoming`; the writer
+//! publishes nothing below it, and a reader goes live only while it stands at
+//! the tail under the account's lock.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::Notify;
+
+use super::ledger::{Ledger, Open, Pending};
+use super::record::{EventHead, Tag, cut};
+use super::segment::Met;
+use super::state::{Command, Settling, Shared};
+use super::{Attempt, Budget, Stored, lock};
+use crate::clock::Timestamp;
+use crate::event::{Action, DestinationName, Offset};
+use crate::settle::Settlement;
+
+/// What waits in memory for one subscription, at most.
+const UPCOMING_EVENTS_MAX: usize = 256;
+const UPCOMING_BYTES_MAX: u64 = 1024 * 1024;
+/// How far one read goes on when it finds nothing that is owed.
+const SCAN_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// A copy that was read (or never left memory) and waits to be handed out.
+#[derive(Debug)]
+pub(super) struct Upcoming {
+    pub(super) stored: Arc<Stored>,
+    /// Where the next record starts.
+    pub(super) next: Offset,
+    pub(super) action: Action,
+    pub(super) size: u32,
+}
+
+#[derive(Debug)]
+pub(super) struct Account {
+    pub(super) id: u32,
+    pub(super) name: DestinationName,
+    pub(super) state: Mutex<AccountState>,
+    pub(super) wake: Notify,
+}
+
+#[derive(Debug)]
+pub(super) struct AccountState {
+    pub(super) ledger: Ledger,
+    pub(super) budget: Option<Budget>,
+    pub(super) paused: bool,
+    pub(super) upcoming: VecDeque<Upcoming>,
+    pub(super) upcoming_bytes: u64,
+    pub(super) scan: Offset,
+    pub(super) live: bool,
+    pub(super) subscribed: bool,
+    /// When the first unread copy was accepted, or a little earlier.
+    head_at: Option<Timestamp>,
+}
+
+impl AccountState {
+    pub(super) fn owe(&mut self, at: Offset, size: u32, accepted_at: Timestamp) {
+        if self.ledger.unread() == 0 {
+            self.head_at = Some(accepted_at);
+        }
+        self.ledger.owe(at, size);
+    }
+
+    /// When the oldest pending copy was accepted.
+    pub(super) fn oldest(&self) -> Option<Timestamp> {
+        let open = self
+            .ledger
+            .open
+            .values()
+            .next()
+            .map(|open| open.accepted_at);
+        let unread = || {
+            let front = self
+                .upcoming
+                .front()
+                .map(|upcoming| upcoming.stored.event.accepted_at);
+            front.or(self.head_at)
+        };
+        if self.ledger.pending() == 0 {
+            None
+        } else {
+            open.or_else(unread)
+        }
+    }
+
+    pub(super) fn head_at(&self) -> Option<Timestamp> {
+        self.head_at
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Upcoming> {
+        let upcoming = self.upcoming.pop_front()?;
+        self.upcoming_bytes = self.upcoming_bytes.saturating_sub(u64::from(upcoming.size));
+        self.head_at = Some(upcoming.stored.event.accepted_at);
+        Some(upcoming)
+    }
+
+    fn push(&mut self, upcoming: Upcoming) {
+        self.upcoming_bytes += u64::from(upcoming.size);
+        self.upcoming.push_back(upcoming);
+    }
+
+    /// Of a segment, what was found and waits in memory.
+    fn waiting_in(&self, segment: u32) -> Pending {
+        let mut waiting = Pending::default();
+        for upcoming in self
+            .upcoming
+            .iter()
+            .filter(|upcoming| upcoming.stored.offset.segment() == segment)
+        {
+            waiting.count += 1;
+            waiting.bytes += u64::from(upcoming.size);
+        }
+        waiting
+    }
+
+    /// What cannot be read any more in a segment that was passed.
+    pub(super) fn lost_in(&self, segment: u32) -> Pending {
+        if self.scan.segment() <= segment {
+            return Pending::default();
+        }
+        self.ledger.unfound(segment, self.waiting_in(segment))
+    }
+}
+
+/// What one blocking read brought.
+struct Gathered {
+    found: Vec<Upcoming>,
+    /// Where to go on.
+    reached: Offset,
+    /// Segments that were read to their end.
+    passed: Vec<u32>,
+}
+
+impl Account {
+    pub(super) fn new(id: u32, name: DestinationName, tail: Offset) -> Self {
+        let state = AccountState {
+            ledger: Ledger {
+                read: tail,
+                ..Ledger::default()
+            },
+            budget: None,
+            paused: false,
+            upcoming: VecDeque::new(),
+            upcoming_bytes: 0,
+            scan: tail,
+            live: false,
+            subscribed: false,
+            head_at: None,
+        };
+        Self {
+            id,
+            name,
+            state: Mutex::new(state),
+            wake: Notify::new(),
+        }
+    }
+
+    /// An account as recovery folded it.
+    pub(super) fn recovered(
+        id: u32,
+        name: DestinationName,
+        ledger: Ledger,
+        paused: bool,
+        head_at: Option<Timestamp>,
+    ) -> Self {
+        let account = Self::new(id, name, ledger.read);
+        {
+            let mut state = lock(&account.state);
+            state.ledger = ledger;
+            state.paused = paused;
+            state.head_at = head_at;
+        }
+        account
+    }
+
+    /// A committed event reaches a subscription that is up to date.
+    pub(super) fn publish(&self, stored: &Arc<Stored>, next: Offset, action: &Action, size: u32) {
+        let mut state = lock(&self.state);
+        if !state.live || stored.offset < state.scan {
+            return;
+        }
+        let full = state.upcoming.len() >= UPCOMING_EVENTS_MAX
+            || (state.upcoming_bytes + u64::from(size) > UPCOMING_BYTES_MAX
+                && !state.upcoming.is_empty());
+        if full {
+            state.live = false;
+            state.scan = stored.offset;
+        } else {
+            state.push(Upcoming {
+                stored: Arc::clone(stored),
+                next,
+                action: action.clone(),
+                size,
+            });
+            state.scan = next;
+        }
+        drop(state);
+        self.wake.notify_one();
+    }
+
+    /// Fills `upcoming` from the disk when it is empty and the subscription
+    /// lags. Blocks. `false`: there is nothing to read.
+    pub(super) fn fill(self: &Arc<Self>, shared: &Shared) -> io::Result<bool> {
+        let tail = shared.tail();
+        let (from, pending) = {
+            let state = lock(&self.state);
+            if !state.upcoming.is_empty() {
+                return Ok(true);
+            }
+            if state.live {
+                return Ok(false);
+            }
+            (
+                state.scan,
+                state.ledger.pending_in.keys().copied().collect::<Vec<_>>(),
+            )
+        };
+        let gathered = self.gather(shared, from, tail, &pending)?;
+        let mut state = lock(&self.state);
+        if state.scan != from || state.live {
+            // Somebody else read on meanwhile.
+            return Ok(true);
+        }
+        for upcoming in gathered.found {
+            if !state.ledger.ahead.contains(&upcoming.stored.offset) {
+                state.push(upcoming);
+            }
+        }
+        state.scan = gathered.reached;
+        if state.upcoming.is_empty() {
+            state.ledger.advance(gathered.reached);
+        }
+        let lost: Vec<u32> = gathered
+            .passed
+            .into_iter()
+            .filter(|id| state.lost_in(*id).count > 0)
+            .collect();
+        let caught_up = gathered.reached >= shared.tail();
+        state.live = caught_up && state.subscribed;
+        let more = !state.upcoming.is_empty() || !caught_up;
+        drop(state);
+        for segment in lost {
+            shared.send(Command::Lost {
+                account: Arc::clone(self),
+                segment,
+            });
+        }
+        Ok(more)
+    }
+
+    /// Reads what is owed from `from` on, up to a comfortable amount.
+    fn gather(
+        &self,
+        shared: &Shared,
+        from: Offset,
+        tail: Offset,
+        pending: &[u32],
+    ) -> io::Result<Gathered> {
+        let mut gathered = Gathered {
+            found: Vec::new(),
+            reached: from,
+            passed: Vec::new(),
+        };
+        let (mut bytes, mut scanned) = (0, 0);
+        while gathered.reached < tail {
+            let id = gathered.reached.segment();
+            let owes = pending.contains(&id);
+            let next_segment = || {
+                shared
+                    .segment_from(id + 1)
+                    .map_or(tail, |segment| Offset::new(segment.id, 0).min(tail))
+            };
+            let segment = shared.segment(id).filter(|_| owes);
+            let Some(segment) = segment else {
+                gathered.passed.extend(owes.then_some(id));
+                gathered.reached = if id == tail.segment() {
+                    tail
+                } else {
+                    next_segment()
+                };
+                continue;
+            };
+            let end = if id == tail.segment() {
+                tail
+            } else {
+                segment.end()
+            };
+            let mut walk = segment.walk(gathered.reached.position(), end.position());
+            while gathered.found.len() < UPCOMING_EVENTS_MAX
+                && bytes < UPCOMING_BYTES_MAX
+                && scanned < SCAN_BYTES_MAX
+            {
+                let Some(met) = walk.next()? else { break };
+                if let Met::Record {
+                    at,
+                    next,
+                    tag: Tag::Event,
+                    payload,
+                } = met
+                {
+                    scanned += payload.len() as u64;
+                    if let Some(upcoming) = self.pick(shared, at, next, payload) {
+                        bytes += u64::from(upcoming.size);
+                        gathered.found.push(upcoming);
+                    }
+                } else {
+                    shared.report_damage(&segment, &met);
+                }
+            }
+            gathered.reached = Offset::new(id, walk.position());
+            if walk.position() < end.position() {
+                break;
+            }
+            if id < tail.segment() {
+                gathered.passed.push(id);
+                gathered.reached = next_segment();
+            }
+        }
+        Ok(gathered)
+    }
+
+    /// The copy that an event's record owes to this account. Only then is the
+    /// rest of the record looked at.
+    pub(super) fn pick(
+        &self,
+        shared: &Shared,
+        at: Offset,
+        next: Offset,
+        payload: &[u8],
+    ) -> Option<Upcoming> {
+        let head = EventHead::read(payload)?;
+        let owed = head
+            .owed
+            .iter()
+            .find(|owed| owed.destination == self.id && !owed.born_dead)?;
+        let action = lock(&shared.names).action(owed.action)?;
+        let size = head.size;
+        let stored = Arc::new(super::read::stored(shared, at, &head)?);
+        Some(Upcoming {
+            stored,
+            next,
+            action,
+            size,
+        })
+    }
+
+    /// Settles the oldest waiting copy that no attempt is made at as dropped.
+    pub(super) fn drop_oldest(self: &Arc<Self>, shared: &Shared) -> io::Result<Option<Settling>> {
+        loop {
+            let mut state = lock(&self.state);
+            if let Some(at) = state.ledger.oldest_idle() {
+                let open = state.ledger.settle(at, Settlement::Dropped);
+                return Ok(open.map(|open| self.dropped(at, open)));
+            }
+            if let Some(upcoming) = state.pop() {
+                let (at, accepted_at) = (upcoming.stored.offset, upcoming.stored.event.accepted_at);
+                if state.ledger.ahead.contains(&at) {
+                    state.ledger.advance(upcoming.next);
+                    continue;
+                }
+                if state.ledger.open.contains_key(&at) {
+                    // A former run tried it already; it is open, so settle it as such.
+                    state.ledger.advance(upcoming.next);
+                    let open = state.ledger.settle(at, Settlement::Dropped);
+                    return Ok(open.map(|open| self.dropped(at, open)));
+                }
+                state
+                    .ledger
+                    .settle_unread(at, upcoming.next, upcoming.size, Settlement::Dropped);
+                return Ok(Some(
+                    self.dropped(at, Open::new(upcoming.size, accepted_at)),
+                ));
+            }
+            let idle = state.live || state.ledger.unread() == 0;
+            drop(state);
+            if idle || !self.fill(shared)? {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn dropped(self: &Arc<Self>, at: Offset, open: Open) -> Settling {
+        let detail = "the backlog was full".to_owned();
+        Settling {
+            account: Arc::clone(self),
+            at,
+            settlement: Settlement::Dropped,
+            attempt: None,
+            detail,
+            open,
+        }
+    }
+
+    /// Hands out everything that waits, for an account whose destination left.
+    pub(super) fn take_open(self: &Arc<Self>, shared: &Shared) -> io::Result<Vec<Offset>> {
+        loop {
+            let mut state = lock(&self.state);
+            while let Some(upcoming) = state.pop() {
+                let accepted_at = upcoming.stored.event.accepted_at;
+                state.ledger.hand_out(
+                    upcoming.stored.offset,
+                    upcoming.next,
+                    upcoming.size,
+                    accepted_at,
+                );
+            }
+            if !state.ledger.open.is_empty() {
+                return Ok(state.ledger.open.keys().copied().collect());
+            }
+            drop(state);
+            if !self.fill(shared)? {
+                return Ok(Vec::new());
+            }
+        }
+    }
+
+    /// Settles an open copy; `None`: it was not open. A dead one stays in
+    /// `closing` until its letter is on disk.
+    pub(super) fn settle(
+        self: &Arc<Self>,
+        at: Offset,
+        settlement: Settlement,
+        attempt: Option<Attempt>,
+        detail: String,
+    ) -> Option<Settling> {
+        let mut state = lock(&self.state);
+        let open = state.ledger.settle(at, settlement)?;
+        if matches!(settlement, Settlement::Dead(_)) {
+            state.ledger.closing.insert(at, open);
+        }
+        drop(state);
+        let attempt = attempt.map(|attempt| Attempt {
+            detail: cut(attempt.detail),
+            ..attempt
+        });
+        Some(Settling {
+            account: Arc::clone(self),
+            at,
+            settlement,
+            attempt,
+            detail: cut(detail),
+            open,
+        })
+    }
+}

@@ -1,0 +1,209 @@
+//! How the writer ends copies: the dead letter first, then the settlement that
+//! speaks of it.
+
+use std::sync::Arc;
+
+use super::account::Account;
+use super::dead::{DeadError, Letter};
+use super::lock;
+use super::record::{EventHead, Fact, Head, Settled, Tag};
+use super::state::Settling;
+use super::writer::{Broken, Writer};
+use crate::event::{Action, Event, Offset};
+use crate::settle::{Reason, Settlement};
+
+/// Dead letters gathered in memory before they are written.
+const LETTERS_AT_ONCE: usize = 64;
+/// A delivery's attempts that are looked up for its dead letter.
+const HISTORY_MAX: usize = 100;
+
+impl Writer {
+    /// Writes an end; a dead one after its letter.
+    pub(super) fn settle(&mut self, mut settling: Settling) -> Result<(), Broken> {
+        let orphan = self.orphans.remove(&(settling.account.id, settling.at));
+        settling.open.last_fact = orphan.or(settling.open.last_fact);
+        if let Settlement::Dead(reason) = settling.settlement {
+            match self.letter(&settling, reason)? {
+                Some(letter) => self.batch.dying.push((letter, settling)),
+                None => {
+                    let (destination, at) = (&settling.account.name, settling.at);
+                    tracing::warn!(%destination, %at, "a copy died whose event cannot be read any more");
+                    self.put_settled(&settling)?;
+                }
+            }
+            if self.batch.dying.len() >= LETTERS_AT_ONCE {
+                self.commit()?;
+            }
+            return Ok(());
+        }
+        self.put_settled(&settling)
+    }
+
+    fn put_settled(&mut self, settling: &Settling) -> Result<(), Broken> {
+        let fact = Fact::Settled(Settled {
+            destination: settling.account.id,
+            event: settling.at,
+            size: settling.open.size,
+            settlement: settling.settlement,
+            attempt: settling.attempt.clone(),
+            detail: settling.detail.clone(),
+        });
+        self.put_fact(&fact)?;
+        *self.unsynced.entry(settling.account.id).or_default() += 1;
+        lock(&settling.account.state)
+            .ledger
+            .closing
+            .remove(&settling.at);
+        Ok(())
+    }
+
+    /// The dead letter of a settlement, with the attempts that can still be
+    /// found. `None`: the event is damaged.
+    fn letter(&self, settling: &Settling, reason: Reason) -> Result<Option<Letter>, Broken> {
+        let Some((event, action)) = self.owed_event(settling)? else {
+            return Ok(None);
+        };
+        let mut history = Vec::new();
+        let mut next = settling.open.last_fact;
+        while let Some(at) = next.filter(|_| history.len() < HISTORY_MAX) {
+            let Some(Fact::Retrying(fact)) = self.fact(at)? else {
+                break;
+            };
+            // Damaged bytes never pass, but a chain must not depend on it to end.
+            next = fact.previous.filter(|previous| *previous < at);
+            history.push(fact.attempt);
+        }
+        history.reverse();
+        history.extend(settling.attempt.clone());
+        let tried = settling
+            .attempt
+            .as_ref()
+            .map_or(0, |attempt| attempt.number);
+        Ok(Some(Letter {
+            owed_at: settling.at,
+            destination: settling.account.name.clone(),
+            action,
+            reason,
+            detail: settling.detail.clone(),
+            attempts: settling.open.attempts.max(tried),
+            history,
+            at: self.shared.clock.now(),
+            event,
+        }))
+    }
+
+    fn owed_event(&self, settling: &Settling) -> Result<Option<(Event, Action)>, Broken> {
+        let Some((Tag::Event, payload)) = self.record(settling.at)? else {
+            return Ok(None);
+        };
+        let Some(head) = EventHead::read(&payload) else {
+            return Ok(None);
+        };
+        let owed = head
+            .owed
+            .iter()
+            .find(|owed| owed.destination == settling.account.id);
+        let action = owed.and_then(|owed| lock(&self.shared.names).action(owed.action));
+        Ok(head.event().zip(action))
+    }
+
+    fn fact(&self, at: Offset) -> Result<Option<Fact>, Broken> {
+        Ok(self
+            .record(at)?
+            .and_then(|(tag, payload)| Fact::read(tag, &payload)))
+    }
+
+    /// A record that is on disk or about to be.
+    fn record(&self, at: Offset) -> Result<Option<(Tag, Vec<u8>)>, Broken> {
+        let drawn = self
+            .frame
+            .from(at)
+            .zip(self.active.as_ref())
+            .and_then(|(bytes, active)| {
+                let head = Head::read(bytes, at)?;
+                Some((head.tag(), head.check(bytes, active.segment.seed)?.to_vec()))
+            });
+        if drawn.is_some() {
+            return Ok(drawn);
+        }
+        match self.shared.segment(at.segment()) {
+            Some(segment) => Ok(segment.record(at)?),
+            None => Ok(None),
+        }
+    }
+
+    pub(super) fn lose(&mut self, account: &Account, segment: u32) -> Result<(), Broken> {
+        let lost = {
+            let mut state = lock(&account.state);
+            let lost = state.lost_in(segment);
+            state.ledger.lose(segment, lost);
+            lost
+        };
+        if lost.count > 0 {
+            tracing::error!(destination = %account.name, segment, copies = lost.count, "copies were damaged on the disk and settled dead");
+            let fact = Fact::Lost {
+                destination: account.id,
+                segment,
+                count: lost.count,
+                bytes: lost.bytes,
+            };
+            self.put_fact(&fact)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn remove(&mut self, account: &Arc<Account>) -> Result<u64, Broken> {
+        let mut settled = 0;
+        loop {
+            let open = account.take_open(&self.shared)?;
+            if open.is_empty() {
+                return Ok(settled);
+            }
+            for at in open {
+                let reason = Settlement::Dead(Reason::DestinationRemoved);
+                if let Some(settling) = account.settle(at, reason, None, String::new()) {
+                    settled += 1;
+                    self.settle(settling)?;
+                }
+            }
+            self.commit()?;
+        }
+    }
+
+    /// Writes the dead letters of this batch, then the ends that waited for
+    /// them.
+    pub(super) fn bury(&mut self) -> Result<(), Broken> {
+        if self.batch.dying.is_empty() && self.letters.is_empty() {
+            return Ok(());
+        }
+        let (letters, dying): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.batch.dying).into_iter().unzip();
+        let births = self.letters.len();
+        self.letters.extend(letters);
+        match self.shared.dead.add(&self.letters, self.shared.clock.now()) {
+            Ok(()) => {
+                self.letters.clear();
+                dying
+                    .iter()
+                    .try_for_each(|settling| self.put_settled(settling))
+            }
+            Err(DeadError::Full) => {
+                tracing::warn!(
+                    letters = self.letters.len(),
+                    "no room for dead letters; trying again"
+                );
+                self.letters.truncate(births);
+                self.deferred.extend(dying);
+                Ok(())
+            }
+            Err(DeadError::Broken(error)) => Err(Broken(error)),
+        }
+    }
+
+    pub(super) fn retry_deferred(&mut self) -> Result<(), Broken> {
+        for settling in std::mem::take(&mut self.deferred) {
+            self.settle(settling)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,494 @@
+//! Opening a folder after anything: the newest whole checkpoint, then every
+//! record beyond it.
+//!
+//! Nothing is ever cut out of the middle. A stretch without a whole record is
+//! skipped and counted; bytes after the last whole record are a torn tail, and
+//! stay where they are, for the next segment is a new file.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, RwLock};
+
+use super::account::Account;
+use super::checkpoint::{AccountState, Checkpoint};
+use super::dead::DeadLog;
+use super::dedupe::{self, Dedupe, Seen};
+use super::disk::{Disk, is_full, monotonic};
+use super::found::{Candidate, candidates, log_id, newest_checkpoint};
+use super::ledger::Ledger;
+use super::record::{EventHead, Fact, Tag};
+use super::segment::{self, FIRST, LogId, Met, Segment, Summary};
+use super::state::{Names, Shared};
+use super::writer::{Broken, Writer};
+use super::{Origin, Settings, SourceTotals};
+use crate::clock::{Clock, Timestamp};
+use crate::event::{DestinationName, EventId, Offset, SourceName};
+use crate::metrics::Metrics;
+use crate::settle::{Reason, Settlement};
+
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("{0} is in use by another process")]
+    InUse(PathBuf),
+    #[error("{path} has format {found}; this version reads up to {known}")]
+    NewerFormat {
+        path: PathBuf,
+        found: u32,
+        known: u32,
+    },
+    #[error("{path}")]
+    Io { path: PathBuf, source: io::Error },
+}
+
+/// What opening found and mended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Recovery {
+    pub segments: u64,
+    pub events: u64,
+    /// Bytes of torn tail cut.
+    pub torn_bytes: u64,
+    /// Damaged ranges skipped, and their bytes.
+    pub quarantined: u64,
+    pub quarantined_bytes: u64,
+}
+
+/// Opens the folder; the writer it returns is not started.
+pub(super) fn open(
+    disk: Arc<dyn Disk>,
+    settings: Settings,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+) -> Result<(Writer, Recovery), OpenError> {
+    let root = settings.data_dir.clone();
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source: io::Error| OpenError::Io { path, source }
+    };
+    disk.create_dir(&root).map_err(failed(&root))?;
+    let guard = disk.lock(&root.join("lock")).map_err(failed(&root))?;
+    let Some(guard) = guard else {
+        return Err(OpenError::InUse(root));
+    };
+    let found = candidates(&*disk, &root.join("log"))?;
+    let _checked = candidates(&*disk, &root.join("dead"))?;
+    let checkpoint = newest_checkpoint(&*disk, &root)?;
+    for folder in ["log", "dead"] {
+        disk.create_dir(&root.join(folder)).map_err(failed(&root))?;
+    }
+    disk.sync_dir(&root).map_err(failed(&root))?;
+    let log = log_id(checkpoint.as_deref(), &found);
+    let checkpoint = checkpoint.filter(|checkpoint| checkpoint.log == log);
+    if checkpoint.is_none() && !found.is_empty() {
+        tracing::warn!("no whole checkpoint: reading the whole log");
+    }
+    let mut fold = Fold::new(&settings, log, checkpoint);
+    let next_segment = found
+        .iter()
+        .map(|candidate| candidate.id)
+        .chain([fold.position.segment()])
+        .max()
+        .unwrap_or(0)
+        + 1;
+    for candidate in found {
+        let path = candidate.path.clone();
+        fold.segment(&*disk, candidate).map_err(failed(&path))?;
+    }
+    fold.load_other_ids(&*disk, &root.join("log"))
+        .map_err(failed(&root))?;
+    fold.bury_the_missing();
+    let (dead, loaded) = DeadLog::load(&disk, &root.join("dead"), log, settings.segment_bytes)
+        .map_err(failed(&root.join("dead")))?;
+    fold.recovery.quarantined += loaded.quarantined;
+    fold.recovery.quarantined_bytes += loaded.quarantined_bytes;
+    let (shared, dedupe, recovery) = fold.finish(disk, settings, clock, metrics, dead);
+    let mut writer = Writer::new(Arc::new(shared), dedupe, next_segment, guard);
+    writer
+        .begin()
+        .map_err(|Broken(error)| failed(&root)(error))?;
+    say(&recovery, &writer.shared);
+    Ok((writer, recovery))
+}
+
+fn say(recovery: &Recovery, shared: &Shared) {
+    shared
+        .metrics
+        .log_quarantined_total
+        .with_label_values::<&str>(&[])
+        .inc_by(recovery.quarantined);
+    let Recovery {
+        segments,
+        events,
+        torn_bytes,
+        quarantined,
+        quarantined_bytes,
+    } = recovery;
+    if *quarantined > 0 {
+        tracing::warn!(
+            quarantined,
+            quarantined_bytes,
+            "damaged stretches of the log were skipped"
+        );
+    }
+    tracing::info!(segments, events, torn_bytes, quarantined, "the log is open");
+}
+
+/// The log folded into accounts.
+struct Fold {
+    log: LogId,
+    /// What lies below is in the checkpoint.
+    position: Offset,
+    summaries: HashMap<u32, Summary>,
+    accounts: BTreeMap<u32, AccountState>,
+    names: Names,
+    sources: HashMap<SourceName, SourceTotals>,
+    segments: BTreeMap<u32, Arc<Segment>>,
+    damaged: Vec<(Offset, Offset)>,
+    dedupe: Dedupe,
+    recovery: Recovery,
+}
+
+impl Fold {
+    fn new(settings: &Settings, log: LogId, checkpoint: Option<Box<Checkpoint>>) -> Self {
+        let checkpoint = checkpoint.map(|checkpoint| *checkpoint).unwrap_or_default();
+        let mut names = Names::default();
+        checkpoint.names.iter().for_each(|name| names.learn(name));
+        Self {
+            log,
+            position: checkpoint.position,
+            summaries: checkpoint
+                .segments
+                .into_iter()
+                .map(|summary| (summary.id, summary))
+                .collect(),
+            accounts: checkpoint
+                .accounts
+                .into_iter()
+                .map(|account| (account.id, account))
+                .collect(),
+            names,
+            sources: checkpoint.sources,
+            segments: BTreeMap::new(),
+            damaged: Vec::new(),
+            dedupe: Dedupe::new(settings.dedupe),
+            recovery: Recovery::default(),
+        }
+    }
+
+    fn segment(&mut self, disk: &dyn Disk, candidate: Candidate) -> io::Result<()> {
+        let Candidate {
+            id,
+            path,
+            file,
+            length,
+            header,
+        } = candidate;
+        if header.is_some_and(|header| header.log != self.log || header.id != id) {
+            tracing::warn!(path = %path.display(), "a segment of another log is left alone");
+            self.recovery.quarantined += 1;
+            self.recovery.quarantined_bytes += length;
+            return Ok(());
+        }
+        let segment = Arc::new(Segment::new(id, file, &self.log, length));
+        self.segments.insert(id, Arc::clone(&segment));
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let known = self.dedupe.load(disk, folder, &self.log, id)?;
+        let complete = self.position >= Offset::new(id, u32::try_from(length).unwrap_or(u32::MAX));
+        if let Some(summary) = self.summaries.get(&id).filter(|_| known && complete) {
+            segment.adopt(summary);
+            return Ok(());
+        }
+        let created = header.map_or(Timestamp::default(), |header| header.created);
+        let seen = self.walk(&segment, created)?;
+        segment.file.sync_data()?;
+        if !known {
+            match self.dedupe.write(disk, folder, &self.log, id, &seen) {
+                Err(error) if is_full(&error) => tracing::warn!(%error, "no room for vendor ids"),
+                written => written?,
+            }
+        }
+        self.dedupe.learn(&seen);
+        Ok(())
+    }
+
+    /// Reads a segment whole; folds what lies beyond the checkpoint.
+    fn walk(&mut self, segment: &Segment, created: Timestamp) -> io::Result<Vec<(Seen, EventId)>> {
+        let length = segment.length.load(Ordering::Relaxed);
+        let mut seen = Vec::new();
+        let mut end = FIRST;
+        let mut walk = segment.walk(FIRST, u32::try_from(length).unwrap_or(u32::MAX));
+        while let Some(met) = walk.next()? {
+            match met {
+                Met::Record {
+                    at,
+                    next,
+                    tag: Tag::Event,
+                    payload,
+                } => {
+                    end = next.position();
+                    if let Some(head) = EventHead::read(payload) {
+                        segment.saw_event(head.accepted_at, created);
+                        seen.extend(
+                            head.vendor_id
+                                .map(|id| (dedupe::key(head.source, id), head.id)),
+                        );
+                        if at >= self.position {
+                            self.event(at, &head);
+                        }
+                    }
+                }
+                Met::Record {
+                    at,
+                    next,
+                    tag,
+                    payload,
+                } => {
+                    end = next.position();
+                    let Some(fact) = Fact::read(tag, payload) else {
+                        continue;
+                    };
+                    if let Some(event) = fact.event() {
+                        segment.saw_fact_about(event);
+                    }
+                    if at >= self.position || tag == Tag::Names {
+                        self.fact(at, fact);
+                    }
+                }
+                Met::Damaged {
+                    from,
+                    to,
+                    last: false,
+                } => {
+                    self.recovery.quarantined += 1;
+                    self.recovery.quarantined_bytes += u64::from(to - from);
+                    self.damaged
+                        .push((Offset::new(segment.id, from), Offset::new(segment.id, to)));
+                    segment.is_new_damage(from);
+                }
+                Met::Damaged { last: true, .. } => {}
+            }
+        }
+        segment.set_end(end);
+        self.cut_tail(segment, end, length)?;
+        Ok(seen)
+    }
+
+    /// Gives the unused runway back; torn bytes stay as evidence, unread.
+    fn cut_tail(&mut self, segment: &Segment, end: u32, length: u64) -> io::Result<()> {
+        let (mut at, mut torn) = (u64::from(end), u64::from(end));
+        let mut buffer = vec![0; 64 * 1024];
+        while at < length {
+            let n = segment.file.read_at(&mut buffer, at)?;
+            if n == 0 {
+                break;
+            }
+            let bytes = buffer.get(..n).unwrap_or_default();
+            if let Some(last) = bytes.iter().rposition(|byte| *byte != 0) {
+                torn = at + last as u64 + 1;
+            }
+            at += n as u64;
+        }
+        self.recovery.torn_bytes += torn - u64::from(end);
+        if torn < length && segment.file.set_len(torn).is_ok() {
+            segment.length.store(torn, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, at: Offset, head: &EventHead<'_>) {
+        if head.origin == Origin::Accepted {
+            let totals = self
+                .sources
+                .entry(SourceName::from(head.source))
+                .or_default();
+            totals.accepted += 1;
+            totals.unrouted += u64::from(head.owed.iter().next().is_none());
+        }
+        for owed in head.owed.iter() {
+            self.names.reserve(owed.destination, owed.action);
+            let account = self.account(owed.destination, at);
+            if owed.born_dead {
+                account
+                    .ledger
+                    .owe_settled(Settlement::Dead(Reason::BacklogFull));
+                continue;
+            }
+            if account.ledger.unread() == 0 {
+                account.head_at = Some(head.accepted_at);
+            }
+            account.ledger.owe(at, head.size);
+        }
+    }
+
+    /// An account that was opened at `at`, unless it is known.
+    fn account(&mut self, id: u32, at: Offset) -> &mut AccountState {
+        let fresh = || AccountState {
+            id,
+            ledger: Ledger {
+                read: at,
+                ..Ledger::default()
+            },
+            ..AccountState::default()
+        };
+        self.accounts.entry(id).or_insert_with(fresh)
+    }
+
+    fn fact(&mut self, at: Offset, fact: Fact) {
+        let damaged = |event: Offset| {
+            self.damaged
+                .iter()
+                .any(|(from, to)| *from <= event && event < *to)
+        };
+        if fact.event().is_some_and(damaged) {
+            return;
+        }
+        match fact {
+            Fact::Names(names) => names.iter().for_each(|name| self.names.learn(name)),
+            Fact::Retrying(fact) => self
+                .account(fact.destination, at)
+                .ledger
+                .replay_retrying(&fact, at),
+            Fact::Settled(fact) => {
+                let ledger = &mut self.account(fact.destination, at).ledger;
+                ledger.replay_settled(fact.event, fact.size, fact.settlement);
+            }
+            Fact::Paused {
+                destination,
+                paused,
+            } => self.account(destination, at).paused = paused,
+            Fact::Lost {
+                destination,
+                segment,
+                count,
+                bytes,
+            } => {
+                let lost = super::ledger::Pending { count, bytes };
+                self.account(destination, at).ledger.lose(segment, lost);
+            }
+            Fact::Duplicates { source, count } => {
+                self.sources.entry(source).or_default().duplicate += count
+            }
+        }
+    }
+
+    /// Vendor ids outlive their segment.
+    fn load_other_ids(&mut self, disk: &dyn Disk, folder: &Path) -> io::Result<()> {
+        for (name, _) in disk.list(folder)? {
+            if let Some(id) =
+                segment::parse_name(&name, ".ids").filter(|id| !self.segments.contains_key(id))
+            {
+                self.dedupe.load(disk, folder, &self.log, id)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is pending in a segment that is not there any more cannot be
+    /// delivered: somebody removed the file.
+    fn bury_the_missing(&mut self) {
+        for account in self.accounts.values_mut() {
+            let missing: Vec<u32> = account
+                .ledger
+                .pending_in
+                .keys()
+                .copied()
+                .filter(|id| !self.segments.contains_key(id))
+                .collect();
+            for id in missing {
+                let range = Offset::new(id, 0)..Offset::new(id, u32::MAX);
+                let open: Vec<Offset> = account
+                    .ledger
+                    .open
+                    .range(range)
+                    .map(|(at, _)| *at)
+                    .collect();
+                for at in open {
+                    account.ledger.settle(at, Settlement::Dead(Reason::Damaged));
+                }
+                let lost = account
+                    .ledger
+                    .pending_in
+                    .get(&id)
+                    .copied()
+                    .unwrap_or_default();
+                account.ledger.lose(id, lost);
+                tracing::error!(
+                    segment = id,
+                    destination = account.id,
+                    copies = lost.count,
+                    "a segment is missing; its copies were settled dead"
+                );
+            }
+        }
+    }
+
+    fn finish(
+        mut self,
+        disk: Arc<dyn Disk>,
+        settings: Settings,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+        dead: DeadLog,
+    ) -> (Shared, Dedupe, Recovery) {
+        let mut accounts = HashMap::new();
+        for (id, state) in self.accounts {
+            let name = self.names.destination(id).unwrap_or_else(|| {
+                tracing::warn!(id, "the name of a destination is damaged");
+                DestinationName::from(format!("unknown-{id}"))
+            });
+            self.names
+                .learn(&super::record::Name::Destination(id, name.clone()));
+            let account =
+                Account::recovered(id, name.clone(), state.ledger, state.paused, state.head_at);
+            accounts.insert(name, Arc::new(account));
+        }
+        self.recovery.segments = self.segments.len() as u64;
+        self.recovery.events = self
+            .segments
+            .values()
+            .map(|segment| segment.events.load(Ordering::Relaxed))
+            .sum();
+        let tail = self
+            .segments
+            .values()
+            .next_back()
+            .map_or(Offset(0), |segment| segment.end());
+        let shared = Shared {
+            settings,
+            clock,
+            metrics,
+            disk,
+            log: self.log,
+            queue: Mutex::default(),
+            wake: std::sync::Condvar::new(),
+            names: Mutex::new(self.names),
+            accounts: RwLock::new(accounts),
+            sources: Mutex::new(self.sources),
+            segments: RwLock::new(self.segments),
+            dead,
+            tail: tail.0.into(),
+            full: false.into(),
+            poison: tokio_util::sync::CancellationToken::new(),
+            busy_since: 0.into(),
+            started: monotonic(),
+            bytes: 0.into(),
+        };
+        (shared, self.dedupe, self.recovery)
+    }
+}
+
+impl Writer {
+    /// Opens the first segment of this run. A full disk is no reason not to
+    /// start: deliveries go on.
+    fn begin(&mut self) -> Result<(), Broken> {
+        self.count_bytes()?;
+        if self.roll()? {
+            self.commit()?;
+            self.sync()?;
+        } else {
+            self.say_full(true);
+        }
+        self.keep_house()
+    }
+}

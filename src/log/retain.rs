@@ -1,0 +1,102 @@
+//! What may go: segments nobody is owed anything from, dead letters that are
+//! too old, vendor ids beyond the window.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::segment::{self, Segment};
+use super::state::write;
+use super::writer::{Broken, Writer};
+use super::{dedupe, lock, read};
+
+impl Writer {
+    /// Everything that time allows to go.
+    pub(super) fn keep_house(&mut self) -> Result<(), Broken> {
+        let now = self.shared.clock.now();
+        let retain = self.shared.settings.retain;
+        let old: Vec<_> = self
+            .settled()
+            .into_iter()
+            .filter(|segment| segment.last_at().plus(retain) <= now)
+            .collect();
+        self.remove_segments(&old)?;
+        let letters = self
+            .shared
+            .dead
+            .expire(now, self.shared.settings.retain_dead)?;
+        if letters > 0 {
+            tracing::info!(segments = letters, "dead-letter segments removed");
+        }
+        let folder = self.shared.settings.data_dir.join("log");
+        let there: Vec<u32> = read(&self.shared.segments).keys().copied().collect();
+        for id in self.dedupe.expire(now, |id| there.contains(&id)) {
+            self.shared.disk.remove(&dedupe::path(&folder, id))?;
+        }
+        self.count_bytes()?;
+        Ok(())
+    }
+
+    /// Makes room under `max_disk`: settled segments go before their time,
+    /// the oldest first. `false`: it was not enough.
+    pub(super) fn reclaim(&mut self, more: u64) -> Result<bool, Broken> {
+        let max = self.shared.settings.max_disk;
+        for segment in self.settled() {
+            if self.count_bytes()? + more <= max {
+                break;
+            }
+            self.remove_segments(&[segment])?;
+        }
+        Ok(self.count_bytes()? + more <= max)
+    }
+
+    /// Sealed segments in which nothing is pending, oldest first. What they
+    /// say of copies in later segments the checkpoint must know.
+    fn settled(&mut self) -> Vec<Arc<Segment>> {
+        let active = self.active.as_ref().map(|active| active.segment.id);
+        let mut segments: Vec<Arc<Segment>> =
+            read(&self.shared.segments).values().cloned().collect();
+        segments.retain(|segment| Some(segment.id) != active && segment.id < self.checkpointed);
+        for account in self.shared.all_accounts() {
+            let state = lock(&account.state);
+            let owes = |id: u32| {
+                state.ledger.pending_in.contains_key(&id)
+                    || state.ledger.closing.keys().any(|at| at.segment() == id)
+            };
+            segments.retain(|segment| !owes(segment.id));
+        }
+        segments
+    }
+
+    fn remove_segments(&mut self, segments: &[Arc<Segment>]) -> Result<(), Broken> {
+        if segments.is_empty() {
+            return Ok(());
+        }
+        let folder = self.shared.settings.data_dir.join("log");
+        for segment in segments {
+            self.shared
+                .disk
+                .remove(&segment::path(&folder, segment.id))?;
+            write(&self.shared.segments).remove(&segment.id);
+            tracing::info!(segment = segment.id, "segment removed");
+        }
+        self.shared.disk.sync_dir(&folder)?;
+        Ok(())
+    }
+
+    /// Bytes of all files in the data folder.
+    pub(super) fn count_bytes(&self) -> Result<u64, Broken> {
+        let root = &self.shared.settings.data_dir;
+        let mut bytes = 0;
+        for folder in [root.clone(), root.join("log"), root.join("dead")] {
+            bytes += self
+                .shared
+                .disk
+                .list(&folder)?
+                .iter()
+                .map(|(_, length)| length)
+                .sum::<u64>();
+        }
+        self.shared.bytes.store(bytes, Ordering::Relaxed);
+        Ok(bytes)
+    }
+}

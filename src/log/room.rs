@@ -1,0 +1,294 @@
+//! Where the writer's bytes go: the zeroed runway ahead of the tail, the next
+//! segment, and the checkpoint.
+//!
+//! Data is only ever written over zeros that are on disk already, so that a
+//! full disk shows when the runway is extended, never in the middle of a
+//! record. Events leave a reserve of it to the facts: deliveries and their
+//! settlements go on while the disk is full.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::checkpoint::{AccountState, Checkpoint};
+use super::disk::is_full;
+use super::record::{Fact, HEADER};
+use super::segment::{self, FIRST, FORMAT, Header, Segment, write_zeros};
+use super::state::write;
+use super::writer::{Active, Broken, Writer};
+use super::{lock, read};
+use crate::event::Offset;
+
+const RESERVE_BYTES: u64 = 4 * 1024 * 1024;
+const STEP_BYTES: u64 = 1024 * 1024;
+const CHECKPOINT_BYTES: u64 = 16 * 1024 * 1024;
+
+impl Writer {
+    /// What events leave to facts; small segments keep a small one.
+    fn reserve(&self) -> u64 {
+        RESERVE_BYTES.min(self.shared.settings.segment_bytes / 8)
+    }
+
+    fn step(&self) -> u64 {
+        STEP_BYTES
+            .min(self.shared.settings.segment_bytes / 8)
+            .max(4096)
+    }
+
+    /// Whether events of `n` bytes may be drawn now; makes room for them.
+    pub(super) fn room_for(&mut self, n: usize) -> Result<bool, Broken> {
+        let room = self.find_room(n as u64)?;
+        self.say_full(!room);
+        Ok(room)
+    }
+
+    fn find_room(&mut self, n: u64) -> Result<bool, Broken> {
+        if !self.disk_allows()? {
+            return Ok(false);
+        }
+        let limit = self
+            .shared
+            .settings
+            .segment_bytes
+            .min(u64::from(u32::MAX) / 2);
+        let full = self.active.as_ref().is_none_or(|active| {
+            let written = u64::from(active.end) + self.frame.bytes.len() as u64;
+            written + n > limit && active.segment.events.load(Ordering::Relaxed) > 0
+        });
+        if full {
+            self.commit()?;
+            let runway = u64::from(FIRST) + self.reserve() + self.step();
+            if !self.within_max_disk(runway)? || !self.roll()? {
+                return Ok(false);
+            }
+        }
+        let Some(active) = &self.active else {
+            return Ok(false);
+        };
+        let need = u64::from(active.end) + self.frame.bytes.len() as u64 + n + self.reserve();
+        if need > u64::from(u32::MAX) {
+            return Ok(false);
+        }
+        let more = need
+            .saturating_sub(active.allocated)
+            .next_multiple_of(self.step());
+        Ok(more == 0 || (self.within_max_disk(more)? && self.extend(more)?))
+    }
+
+    /// `min_free`, looked at once per batch.
+    fn disk_allows(&mut self) -> Result<bool, Broken> {
+        if let Some(room) = self.batch.room {
+            return Ok(room);
+        }
+        let free = self.shared.disk.free(&self.shared.settings.data_dir)?;
+        let room = free >= self.shared.settings.min_free;
+        self.batch.room = Some(room);
+        Ok(room)
+    }
+
+    fn within_max_disk(&mut self, more: u64) -> Result<bool, Broken> {
+        let max = self.shared.settings.max_disk;
+        if self.shared.bytes.load(Ordering::Relaxed) + more <= max
+            || self.count_bytes()? + more <= max
+        {
+            return Ok(true);
+        }
+        self.reclaim(more)
+    }
+
+    /// Lengthens the runway. `false`: there is no room for it.
+    fn extend(&mut self, more: u64) -> Result<bool, Broken> {
+        let Some(active) = &mut self.active else {
+            return Ok(false);
+        };
+        let to = active.allocated + more;
+        match write_zeros(&*active.segment.file, active.allocated, to) {
+            Err(error) if is_full(&error) => {
+                // What was written of it is no use; without it others have room.
+                let _as_it_is = active.segment.file.set_len(active.allocated);
+                Ok(false)
+            }
+            written => {
+                written?;
+                active.allocated = to;
+                active.segment.length.store(to, Ordering::Relaxed);
+                self.shared.bytes.fetch_add(more, Ordering::Relaxed);
+                Ok(true)
+            }
+        }
+    }
+
+    /// Draws a fact; it may use the reserve. `None`: there is no room even
+    /// there, and only the memory (and the next checkpoint) knows it.
+    pub(super) fn put_fact(&mut self, fact: &Fact) -> Result<Option<Offset>, Broken> {
+        if self.names_written < lock(&self.shared.names).list.len()
+            && !matches!(fact, Fact::Names(_))
+        {
+            self.put_new_names()?;
+        }
+        let drawn = self.frame.bytes.len();
+        let at = self.frame.put(fact.tag(), |out| fact.write(out));
+        let needed = |active: &Active| u64::from(active.end) + self.frame.bytes.len() as u64;
+        let missing = self
+            .active
+            .as_ref()
+            .map(|active| needed(active).saturating_sub(active.allocated));
+        let fits = match missing {
+            Some(0) => true,
+            Some(missing)
+                if self
+                    .active
+                    .as_ref()
+                    .is_some_and(|active| needed(active) < u64::from(u32::MAX)) =>
+            {
+                self.extend(missing.next_multiple_of(self.step()))?
+            }
+            _ => false,
+        };
+        if !fits {
+            self.frame.bytes.truncate(drawn);
+            self.facts_in_memory = true;
+            return Ok(None);
+        }
+        if let (Some(event), Some(active)) = (fact.event(), &self.active) {
+            active.segment.saw_fact_about(event);
+        }
+        Ok(Some(at))
+    }
+
+    /// Says what numbers mean before they are used.
+    pub(super) fn put_new_names(&mut self) -> Result<(), Broken> {
+        let names = lock(&self.shared.names)
+            .list
+            .get(self.names_written..)
+            .unwrap_or_default()
+            .to_vec();
+        if names.is_empty() {
+            return Ok(());
+        }
+        let count = names.len();
+        if self.put_fact(&Fact::Names(names))?.is_some() {
+            self.names_written += count;
+        }
+        Ok(())
+    }
+
+    /// Starts the next segment. `false`: there is no room; the present one
+    /// stays. Everything drawn must be written.
+    pub(super) fn roll(&mut self) -> Result<bool, Broken> {
+        let shared = Arc::clone(&self.shared);
+        let id = self.next_segment;
+        self.next_segment += 1;
+        let folder = shared.settings.data_dir.join("log");
+        let header = Header {
+            format: FORMAT,
+            log: shared.log,
+            id,
+            created: shared.clock.now(),
+        };
+        let names = lock(&shared.names).list.iter().map(|_| 64).sum::<u64>();
+        let runway = u64::from(FIRST) + self.reserve() + self.step() + names + HEADER as u64;
+        let file = match segment::create(&*shared.disk, &folder, &header, runway) {
+            Err(error) if is_full(&error) => return Ok(false),
+            made => made?,
+        };
+        if self.active.is_some() {
+            self.sync()?;
+            self.seal()?;
+        }
+        let segment = Arc::new(Segment::new(id, file, &shared.log, runway));
+        shared.bytes.fetch_add(runway, Ordering::Relaxed);
+        write(&shared.segments).insert(id, Arc::clone(&segment));
+        shared.tail.store(segment.end().0, Ordering::Release);
+        self.frame.restart(segment.end(), segment.seed);
+        self.active = Some(Active {
+            segment,
+            end: FIRST,
+            allocated: runway,
+        });
+        self.names_written = 0;
+        self.put_new_names()?;
+        self.checkpoint()?;
+        Ok(true)
+    }
+
+    /// Ends the present segment: its unused runway goes, its vendor ids are
+    /// written down. It must be synced.
+    pub(super) fn seal(&mut self) -> Result<(), Broken> {
+        let Some(active) = self.active.take() else {
+            return Ok(());
+        };
+        let (segment, end) = (active.segment, active.end);
+        if let Err(error) = segment.file.set_len(u64::from(end)) {
+            tracing::warn!(segment = segment.id, %error, "a sealed segment keeps its unused room");
+        } else {
+            segment.length.store(u64::from(end), Ordering::Relaxed);
+            let unused = active.allocated.saturating_sub(u64::from(end));
+            self.shared.bytes.fetch_sub(unused, Ordering::Relaxed);
+        }
+        let folder = self.shared.settings.data_dir.join("log");
+        match self
+            .dedupe
+            .seal(&*self.shared.disk, &folder, &self.shared.log, segment.id)
+        {
+            Err(error) if is_full(&error) => {
+                tracing::warn!(segment = segment.id, %error, "no room for vendor ids")
+            }
+            written => written?,
+        }
+        tracing::debug!(segment = segment.id, bytes = end, "sealed");
+        Ok(())
+    }
+
+    pub(super) fn wants_checkpoint(&self) -> bool {
+        self.since_checkpoint >= CHECKPOINT_BYTES || self.facts_in_memory
+    }
+
+    /// Writes down the accounts as they stand at the tail. Letters that wait
+    /// for room hold it back: it would count them as written.
+    pub(super) fn checkpoint(&mut self) -> Result<(), Broken> {
+        if !self.letters.is_empty() {
+            return Ok(());
+        }
+        let checkpoint = self.snapshot();
+        match checkpoint.write(&*self.shared.disk, &self.shared.settings.data_dir) {
+            Err(error) if is_full(&error) => {
+                tracing::warn!(%error, "no room for a checkpoint");
+                return Ok(());
+            }
+            written => written?,
+        }
+        self.since_checkpoint = 0;
+        self.checkpointed = checkpoint.position.segment();
+        self.facts_in_memory = false;
+        Ok(())
+    }
+
+    fn snapshot(&self) -> Checkpoint {
+        let shared = &self.shared;
+        let accounts = shared.all_accounts();
+        let accounts = accounts.iter().map(|account| {
+            let state = lock(&account.state);
+            let (paused, head_at) = (state.paused, state.head_at());
+            AccountState {
+                id: account.id,
+                paused,
+                head_at,
+                ledger: state.ledger.durable(),
+            }
+        });
+        let accounts = accounts.collect();
+        // After the accounts: a name that came in between does no harm.
+        let names = lock(&shared.names).list.clone();
+        Checkpoint {
+            log: shared.log,
+            position: shared.tail(),
+            names,
+            accounts,
+            sources: lock(&shared.sources).clone(),
+            segments: read(&shared.segments)
+                .values()
+                .map(|segment| segment.summary())
+                .collect(),
+        }
+    }
+}

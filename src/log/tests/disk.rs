@@ -1,0 +1,347 @@
+//! A disk in memory that knows what is durable, and can fill up, fail at its
+//! n-th operation, or lose its power.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use crate::log::disk::{Disk, DiskFile};
+use crate::log::lock;
+
+/// The size of what a device writes in one piece.
+const SECTOR: usize = 512;
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SimDisk(Arc<Mutex<World>>);
+
+#[derive(Debug, Default)]
+struct World {
+    inodes: Vec<Inode>,
+    /// What a program sees, and what a power cut leaves.
+    names: BTreeMap<PathBuf, usize>,
+    durable_names: BTreeMap<PathBuf, usize>,
+    locked: bool,
+    dead: bool,
+    /// Bytes all files may take; `None`: no end.
+    pub(crate) room: Option<u64>,
+    operations: u64,
+    fail_at: Option<u64>,
+    fail_syncs: bool,
+    syncs: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Inode {
+    now: Vec<u8>,
+    durable: Vec<u8>,
+}
+
+impl World {
+    fn step(&mut self) -> io::Result<()> {
+        if self.dead {
+            return Err(io::Error::other("the power is gone"));
+        }
+        self.operations += 1;
+        if self.fail_at == Some(self.operations) {
+            return Err(io::Error::other("input/output error"));
+        }
+        Ok(())
+    }
+
+    fn used(&self) -> u64 {
+        self.names
+            .values()
+            .map(|inode| self.inodes[*inode].now.len() as u64)
+            .sum()
+    }
+}
+
+impl SimDisk {
+    /// What is left after a power cut: each unsynced sector may be old, new or
+    /// (rarely) torn; unsynced names may be there or not.
+    pub(crate) fn crash(&self, chance: &mut fastrand::Rng) -> Self {
+        let mut world = lock(&self.0);
+        world.dead = true;
+        let mut names = world.durable_names.clone();
+        for (path, inode) in &world.names {
+            if chance.bool() {
+                names.insert(path.clone(), *inode);
+            }
+        }
+        for path in world.durable_names.keys() {
+            if !world.names.contains_key(path) && chance.bool() {
+                names.remove(path);
+            }
+        }
+        let inodes = world.inodes.iter().map(|inode| {
+            let left = survive(inode, chance);
+            Inode {
+                now: left.clone(),
+                durable: left,
+            }
+        });
+        let fresh = World {
+            inodes: inodes.collect(),
+            durable_names: names.clone(),
+            names,
+            ..World::default()
+        };
+        Self(Arc::new(Mutex::new(fresh)))
+    }
+
+    /// A copy as it is now, everything durable: a clean stop's disk.
+    pub(crate) fn copy(&self) -> Self {
+        let world = lock(&self.0);
+        let inodes = world.inodes.iter().map(|inode| Inode {
+            now: inode.now.clone(),
+            durable: inode.now.clone(),
+        });
+        let fresh = World {
+            inodes: inodes.collect(),
+            names: world.names.clone(),
+            durable_names: world.names.clone(),
+            ..World::default()
+        };
+        Self(Arc::new(Mutex::new(fresh)))
+    }
+
+    pub(crate) fn set_room(&self, room: Option<u64>) {
+        lock(&self.0).room = room;
+    }
+
+    pub(crate) fn used(&self) -> u64 {
+        lock(&self.0).used()
+    }
+
+    pub(crate) fn operations(&self) -> u64 {
+        lock(&self.0).operations
+    }
+
+    pub(crate) fn syncs(&self) -> u64 {
+        lock(&self.0).syncs
+    }
+
+    /// The n-th operation from the beginning fails.
+    pub(crate) fn fail_at(&self, n: u64) {
+        lock(&self.0).fail_at = Some(n);
+    }
+
+    pub(crate) fn fail_syncs(&self, fail: bool) {
+        lock(&self.0).fail_syncs = fail;
+    }
+
+    pub(crate) fn files(&self) -> Vec<String> {
+        lock(&self.0)
+            .names
+            .keys()
+            .map(|path| path.display().to_string())
+            .collect()
+    }
+
+    pub(crate) fn bytes(&self, path: &str) -> Vec<u8> {
+        let world = lock(&self.0);
+        world.inodes[world.names[Path::new(path)]].now.clone()
+    }
+
+    pub(crate) fn set_bytes(&self, path: &str, bytes: Vec<u8>) {
+        let mut world = lock(&self.0);
+        let inode = world.names[Path::new(path)];
+        world.inodes[inode] = Inode {
+            now: bytes.clone(),
+            durable: bytes,
+        };
+    }
+
+    pub(crate) fn delete(&self, path: &str) {
+        lock(&self.0).names.remove(Path::new(path));
+    }
+}
+
+fn survive(inode: &Inode, chance: &mut fastrand::Rng) -> Vec<u8> {
+    let longest = inode.now.len().max(inode.durable.len());
+    let length = if chance.bool() {
+        inode.now.len()
+    } else {
+        inode.durable.len()
+    };
+    let mut left = vec![0; longest];
+    for from in (0..longest).step_by(SECTOR) {
+        let to = (from + SECTOR).min(longest);
+        let new = chance.bool();
+        let cut = if chance.u8(..8) == 0 {
+            from + chance.usize(0..=to - from)
+        } else {
+            to
+        };
+        for (at, byte) in left.iter_mut().enumerate().take(to).skip(from) {
+            let source = if new == (at < cut) {
+                &inode.now
+            } else {
+                &inode.durable
+            };
+            *byte = source.get(at).copied().unwrap_or(0);
+        }
+    }
+    left.truncate(length);
+    left
+}
+
+impl Disk for SimDisk {
+    fn lock(&self, _path: &Path) -> io::Result<Option<Box<dyn Send>>> {
+        let mut world = lock(&self.0);
+        if std::mem::replace(&mut world.locked, true) {
+            return Ok(None);
+        }
+        Ok(Some(Box::new(Unlock(self.clone()))))
+    }
+
+    fn create_dir(&self, _path: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        let mut world = lock(&self.0);
+        world.step()?;
+        world.inodes.push(Inode::default());
+        let inode = world.inodes.len() - 1;
+        world.names.insert(path.to_owned(), inode);
+        Ok(Arc::new(SimFile {
+            disk: self.clone(),
+            inode,
+        }))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        let mut world = lock(&self.0);
+        world.step()?;
+        let inode = *world.names.get(path).ok_or(io::ErrorKind::NotFound)?;
+        Ok(Arc::new(SimFile {
+            disk: self.clone(),
+            inode,
+        }))
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<(String, u64)>> {
+        let mut world = lock(&self.0);
+        world.step()?;
+        let here = world
+            .names
+            .iter()
+            .filter(|(file, _)| file.parent() == Some(path));
+        let entry = |(file, inode): (&PathBuf, &usize)| {
+            (
+                file.file_name().unwrap().to_str().unwrap().to_owned(),
+                world.inodes[*inode].now.len() as u64,
+            )
+        };
+        Ok(here.map(entry).collect())
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut world = lock(&self.0);
+        world.step()?;
+        let inode = world.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
+        world.names.insert(to.to_owned(), inode);
+        Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        let mut world = lock(&self.0);
+        world.step()?;
+        world.names.remove(path).ok_or(io::ErrorKind::NotFound)?;
+        Ok(())
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        let mut world = lock(&self.0);
+        world.step()?;
+        let world = &mut *world;
+        world
+            .durable_names
+            .retain(|file, _| file.parent() != Some(path));
+        let here = world
+            .names
+            .iter()
+            .filter(|(file, _)| file.parent() == Some(path));
+        world
+            .durable_names
+            .extend(here.map(|(file, inode)| (file.clone(), *inode)));
+        Ok(())
+    }
+
+    fn free(&self, _path: &Path) -> io::Result<u64> {
+        let mut world = lock(&self.0);
+        world.step()?;
+        Ok(world
+            .room
+            .map_or(u64::MAX, |room| room.saturating_sub(world.used())))
+    }
+}
+
+struct Unlock(SimDisk);
+
+impl Drop for Unlock {
+    fn drop(&mut self) {
+        lock(&self.0.0).locked = false;
+    }
+}
+
+#[derive(Debug)]
+struct SimFile {
+    disk: SimDisk,
+    inode: usize,
+}
+
+impl DiskFile for SimFile {
+    fn read_at(&self, buf: &mut [u8], at: u64) -> io::Result<usize> {
+        let mut world = lock(&self.disk.0);
+        world.step()?;
+        let bytes = world.inodes[self.inode]
+            .now
+            .get(at as usize..)
+            .unwrap_or_default();
+        let n = bytes.len().min(buf.len());
+        buf[..n].copy_from_slice(&bytes[..n]);
+        Ok(n)
+    }
+
+    fn write_all_at(&self, buf: &[u8], at: u64) -> io::Result<()> {
+        let mut world = lock(&self.disk.0);
+        world.step()?;
+        let end = at as usize + buf.len();
+        let grows = end.saturating_sub(world.inodes[self.inode].now.len()) as u64;
+        if world.room.is_some_and(|room| world.used() + grows > room) && grows > 0 {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let now = &mut world.inodes[self.inode].now;
+        now.resize(now.len().max(end), 0);
+        now[at as usize..end].copy_from_slice(buf);
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let mut world = lock(&self.disk.0);
+        world.step()?;
+        if world.fail_syncs {
+            return Err(io::Error::other("input/output error"));
+        }
+        world.syncs += 1;
+        let inode = &mut world.inodes[self.inode];
+        inode.durable.clone_from(&inode.now);
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let mut world = lock(&self.disk.0);
+        world.step()?;
+        world.inodes[self.inode].now.resize(len as usize, 0);
+        Ok(())
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        let mut world = lock(&self.disk.0);
+        world.step()?;
+        Ok(world.inodes[self.inode].now.len() as u64)
+    }
+}

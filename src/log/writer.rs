@@ -1,0 +1,392 @@
+//! The writer thread: everything that is written is written here, in batches
+//! of whatever came in while the last one was on its way to the disk.
+
+use std::collections::HashMap;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::account::Account;
+use super::dead::Letter;
+use super::dedupe::Dedupe;
+use super::disk::monotonic;
+use super::record::{Fact, Frame, Retrying};
+use super::segment::Segment;
+use super::state::{Command, Queue, Reply, Settling, Shared};
+use super::{Attempt, Receipt, Stored, lock};
+use crate::clock::Timestamp;
+use crate::event::Offset;
+
+/// Settlements of one destination that a crash may forget, at most.
+const UNSYNCED_SETTLEMENTS_MAX: u32 = 64;
+/// How long a fact may wait for a sync.
+const UNSYNCED_MAX: Duration = Duration::from_secs(1);
+const HOUSEKEEPING: Duration = Duration::from_secs(10);
+
+/// The disk failed, and nothing it says can be believed any more.
+#[derive(Debug)]
+pub(super) struct Broken(pub(super) io::Error);
+
+impl From<io::Error> for Broken {
+    fn from(error: io::Error) -> Self {
+        Self(error)
+    }
+}
+
+/// The segment being written.
+#[derive(Debug)]
+pub(super) struct Active {
+    pub(super) segment: Arc<Segment>,
+    pub(super) end: u32,
+    /// Bytes of the file; what lies beyond `end` is zeros.
+    pub(super) allocated: u64,
+}
+
+/// An event on its way to the disk, and then to who wants it.
+#[derive(Debug)]
+pub(super) struct Published {
+    pub(super) stored: Arc<Stored>,
+    pub(super) next: Offset,
+    pub(super) size: u32,
+    /// Accounts with the place of their action among the copies.
+    pub(super) targets: Vec<(Arc<Account>, usize)>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) events: Vec<Published>,
+    pub(super) replies: Vec<(Reply<Vec<Receipt>>, Vec<Receipt>)>,
+    /// Settlements that wait for their dead letter.
+    pub(super) dying: Vec<(Letter, Settling)>,
+    /// Accounts that drop their oldest when over their budget.
+    pub(super) over: Vec<Arc<Account>>,
+    /// What the disk's free space allows, once looked at.
+    pub(super) room: Option<bool>,
+}
+
+pub(super) struct Writer {
+    pub(super) shared: Arc<Shared>,
+    pub(super) dedupe: Dedupe,
+    pub(super) active: Option<Active>,
+    pub(super) next_segment: u32,
+    pub(super) frame: Frame,
+    pub(super) batch: Batch,
+    /// Dead letters that are owed to the dead-letter log already.
+    pub(super) letters: Vec<Letter>,
+    /// Settlements to try again when the dead-letter log has room.
+    pub(super) deferred: Vec<Settling>,
+    pub(super) names_written: usize,
+    /// Records of attempts whose copy was settled before they were written.
+    pub(super) orphans: HashMap<(u32, Offset), Offset>,
+    pub(super) unsynced: HashMap<u32, u32>,
+    pub(super) unsynced_since: Option<Instant>,
+    /// Facts that found no room: the next checkpoint keeps them.
+    pub(super) facts_in_memory: bool,
+    pub(super) since_checkpoint: u64,
+    /// The segment the last checkpoint stands in.
+    pub(super) checkpointed: u32,
+    housekeeping_at: Instant,
+    /// The folder is ours until this goes.
+    guard: Option<Box<dyn Send>>,
+}
+
+impl Writer {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        dedupe: Dedupe,
+        next_segment: u32,
+        guard: Box<dyn Send>,
+    ) -> Self {
+        Self {
+            shared,
+            dedupe,
+            active: None,
+            next_segment,
+            frame: Frame::default(),
+            batch: Batch::default(),
+            letters: Vec::new(),
+            deferred: Vec::new(),
+            names_written: 0,
+            orphans: HashMap::new(),
+            unsynced: HashMap::new(),
+            unsynced_since: None,
+            facts_in_memory: false,
+            since_checkpoint: 0,
+            checkpointed: 0,
+            housekeeping_at: monotonic(),
+            guard: Some(guard),
+        }
+    }
+
+    /// Starts the thread. It follows the caller's tokio clock, if there is one.
+    pub(super) fn start(mut self) -> io::Result<()> {
+        let runtime = tokio::runtime::Handle::try_current().ok();
+        std::thread::Builder::new()
+            .name("log".to_owned())
+            .spawn(move || {
+                let _clock = runtime.as_ref().map(tokio::runtime::Handle::enter);
+                let shared = Arc::clone(&self.shared);
+                let ended = catch_unwind(AssertUnwindSafe(|| self.run()));
+                match ended {
+                    Ok(Ok(())) => {}
+                    Ok(Err(Broken(error))) => {
+                        shared.poison.cancel();
+                        tracing::error!(%error, "the log is poisoned: a write or sync failed");
+                    }
+                    Err(_) => {
+                        shared.poison.cancel();
+                        tracing::error!("the log is poisoned: its writer panicked");
+                    }
+                }
+                let guard = self.guard.take();
+                // Drops every reply that is still owed: their askers see the poison.
+                drop(self);
+                drop(guard);
+                let mut queue = lock(&shared.queue);
+                queue.closed = true;
+                queue.ended = true;
+                queue.commands.clear();
+                shared.busy_since.store(0, Ordering::Relaxed);
+                for waiting in queue.waiting.drain(..) {
+                    let _nobody_waits = waiting.send(());
+                }
+            })?;
+        Ok(())
+    }
+
+    fn run(&mut self) -> Result<(), Broken> {
+        let mut commands = Vec::new();
+        loop {
+            let closed = self.wait(&mut commands);
+            self.shared
+                .busy_since
+                .store(self.shared.elapsed_ms() + 1, Ordering::Relaxed);
+            let work = !commands.is_empty();
+            self.work(&mut commands)?;
+            if !work && closed {
+                return self.finish();
+            }
+            if self.housekeeping_at.elapsed() >= HOUSEKEEPING {
+                self.keep_house()?;
+                self.housekeeping_at = monotonic();
+            }
+            self.shared.busy_since.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes what came in; waits for it, but not for longer than facts may
+    /// wait for their sync.
+    fn wait(&self, commands: &mut Vec<Command>) -> bool {
+        let mut queue = lock(&self.shared.queue);
+        if queue.commands.is_empty() && !queue.closed {
+            let empty = |queue: &mut Queue| queue.commands.is_empty() && !queue.closed;
+            let waited = self
+                .shared
+                .wake
+                .wait_timeout_while(queue, UNSYNCED_MAX, empty);
+            queue = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
+        }
+        std::mem::swap(&mut queue.commands, commands);
+        queue.closed
+    }
+
+    fn work(&mut self, commands: &mut Vec<Command>) -> Result<(), Broken> {
+        if commands.is_empty() {
+            self.retry_deferred()?;
+        }
+        for command in commands.drain(..) {
+            self.obey(command)?;
+        }
+        self.commit()?;
+        if self.wants_checkpoint() {
+            self.checkpoint()?;
+        }
+        Ok(())
+    }
+
+    fn obey(&mut self, command: Command) -> Result<(), Broken> {
+        match command {
+            Command::Append {
+                events,
+                origin,
+                reply,
+            } => self.append(events, origin, reply),
+            Command::Retry {
+                account,
+                at,
+                attempt,
+                not_before,
+                open,
+            } => self.retry(&account, at, attempt, not_before, &open),
+            Command::Settle(settling) => self.settle(settling),
+            Command::Pause { account, paused } => self
+                .put_fact(&Fact::Paused {
+                    destination: account.id,
+                    paused,
+                })
+                .map(drop),
+            Command::Lost { account, segment } => self.lose(&account, segment),
+            Command::Remove { account, reply } => {
+                let settled = self.remove(&account)?;
+                let _nobody_waits = reply.send(Ok(settled));
+                Ok(())
+            }
+            Command::DeadRetry { id, reply } => self.dead_retry(id, reply),
+            Command::DeadDrop { id, reply } => self.dead_drop(id, reply),
+        }
+    }
+
+    fn retry(
+        &mut self,
+        account: &Account,
+        at: Offset,
+        attempt: Attempt,
+        not_before: Timestamp,
+        known: &super::ledger::Open,
+    ) -> Result<(), Broken> {
+        let last = lock(&account.state)
+            .ledger
+            .open
+            .get(&at)
+            .and_then(|open| open.last_fact);
+        let previous = self
+            .orphans
+            .get(&(account.id, at))
+            .copied()
+            .or(last)
+            .or(known.last_fact);
+        let fact = Fact::Retrying(Retrying {
+            destination: account.id,
+            event: at,
+            size: known.size,
+            accepted_at: known.accepted_at,
+            first_at: known.first_at.unwrap_or(attempt.at),
+            not_before,
+            previous,
+            attempt,
+        });
+        if let Some(record) = self.put_fact(&fact)? {
+            match lock(&account.state).ledger.open.get_mut(&at) {
+                Some(open) => open.last_fact = Some(record),
+                None => {
+                    self.orphans.insert((account.id, at), record);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes everything drawn so far real: letters, records, sync, and only
+    /// then the news of it.
+    pub(super) fn commit(&mut self) -> Result<(), Broken> {
+        loop {
+            self.bury()?;
+            self.write_frame()?;
+            let durable = !self.batch.events.is_empty();
+            let many = self
+                .unsynced
+                .values()
+                .any(|count| *count >= UNSYNCED_SETTLEMENTS_MAX);
+            let late = self
+                .unsynced_since
+                .is_some_and(|since| since.elapsed() >= UNSYNCED_MAX);
+            if durable || many || late {
+                self.sync()?;
+            }
+            self.publish();
+            if !self.drop_oldest()? {
+                self.batch.room = None;
+                return Ok(());
+            }
+        }
+    }
+
+    fn write_frame(&mut self) -> Result<(), Broken> {
+        let Some(active) = &mut self.active else {
+            return Ok(());
+        };
+        if self.frame.bytes.is_empty() {
+            return Ok(());
+        }
+        active
+            .segment
+            .file
+            .write_all_at(&self.frame.bytes, u64::from(active.end))?;
+        let length = self.frame.bytes.len();
+        active.end = active
+            .end
+            .saturating_add(u32::try_from(length).unwrap_or(u32::MAX));
+        self.since_checkpoint += length as u64;
+        self.unsynced_since.get_or_insert_with(monotonic);
+        active.segment.set_end(active.end);
+        self.frame
+            .restart(active.segment.end(), active.segment.seed);
+        Ok(())
+    }
+
+    pub(super) fn sync(&mut self) -> Result<(), Broken> {
+        let Some(active) = &self.active else {
+            return Ok(());
+        };
+        let started = monotonic();
+        active.segment.file.sync_data()?;
+        self.shared
+            .metrics
+            .log_sync_seconds
+            .observe(started.elapsed().as_secs_f64());
+        self.unsynced.clear();
+        self.unsynced_since = None;
+        Ok(())
+    }
+
+    /// Tells everybody what is durable now.
+    fn publish(&mut self) {
+        if let Some(active) = &self.active {
+            self.shared
+                .tail
+                .store(active.segment.end().0, Ordering::Release);
+        }
+        for published in self.batch.events.drain(..) {
+            for (account, place) in published.targets {
+                if let Some(owed) = published.stored.owed.get(place) {
+                    account.publish(
+                        &published.stored,
+                        published.next,
+                        &owed.action,
+                        published.size,
+                    );
+                }
+            }
+        }
+        for (reply, receipts) in self.batch.replies.drain(..) {
+            let _nobody_waits = reply.send(Ok(receipts));
+        }
+    }
+
+    /// Brings accounts with `drop_oldest` back into their budgets. `true`:
+    /// there is something to write.
+    fn drop_oldest(&mut self) -> Result<bool, Broken> {
+        let mut dropped = false;
+        for account in std::mem::take(&mut self.batch.over) {
+            while super::append::is_over(&account, 0, 0) {
+                let Some(settling) = account.drop_oldest(&self.shared)? else {
+                    break;
+                };
+                self.settle(settling)?;
+                dropped = true;
+            }
+        }
+        Ok(dropped)
+    }
+
+    /// An orderly end.
+    fn finish(&mut self) -> Result<(), Broken> {
+        self.retry_deferred()?;
+        self.commit()?;
+        self.sync()?;
+        self.seal()?;
+        self.checkpoint()
+    }
+}

@@ -1,0 +1,247 @@
+//! The back edge: one [`Worker`] per destination, each at its own pace.
+//!
+//! A worker waits until its [`stack`] has room, then takes from the log; its
+//! [`lanes`] say whose turn it is; [`request`] writes the bytes, the stack makes
+//! the attempt, [`crate::settle`] judges, the log remembers.
+
+mod answer;
+mod breaker;
+mod client;
+mod connector;
+pub mod guard;
+mod lanes;
+mod ledger;
+mod rate;
+mod report;
+mod request;
+mod settling;
+mod stack;
+mod worker;
+
+#[cfg(test)]
+mod bench;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod sample;
+#[cfg(test)]
+mod ssrf_tests;
+#[cfg(test)]
+mod steering_tests;
+#[cfg(test)]
+mod tls_tests;
+#[cfg(test)]
+mod wire_tests;
+#[cfg(test)]
+mod worker_tests;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use self::ledger::{Account, Ledger};
+pub use self::request::preview;
+use self::stack::Client;
+use self::worker::{Orders, Run};
+
+use crate::clock::{Clock, Timestamp};
+use crate::event::{DestinationName, Kind};
+use crate::links::Links;
+use crate::log::{Budget, Log};
+use crate::metrics::Metrics;
+use crate::settle::RetryPolicy;
+use crate::vendor::Writer;
+
+/// One `[destination.…]`.
+#[derive(Debug)]
+pub struct Destination {
+    pub name: DestinationName,
+    pub kind: Kind,
+    pub writer: Arc<dyn Writer>,
+    /// One attempt, to the last byte of the answer.
+    pub timeout: Duration,
+    pub concurrency: usize,
+    /// Per second; `None`: unlimited.
+    pub rate: Option<f64>,
+    pub burst: u32,
+    pub order: Order,
+    pub on_stuck: OnStuck,
+    pub retry: RetryPolicy,
+    pub backlog: Budget,
+    pub breaker: Breaker,
+    pub allow_private: bool,
+    pub allow_link_local: bool,
+    /// Further roots to trust (`ca = "file.pem"`).
+    pub ca: Option<PathBuf>,
+    pub paused: bool,
+    /// Changes whenever anything written about this destination changes.
+    pub fingerprint: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    Conversation,
+    None,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnStuck {
+    Wait,
+    SkipAfter(Duration),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Breaker {
+    pub failures: u32,
+    pub probe_every: Duration,
+}
+
+/// What a worker is doing, for status and metrics.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub struct State {
+    pub paused: bool,
+    pub breaker_open: bool,
+    pub in_flight: usize,
+    /// Attempts begun since this process started.
+    pub attempts: u64,
+    /// Deliveries that wait for their time, or behind one that does.
+    pub waiting: usize,
+    pub last_error: Option<LastError>,
+    pub last_delivered_at: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct LastError {
+    pub at: Timestamp,
+    pub outcome: String,
+    pub status: Option<u16>,
+    pub detail: String,
+}
+
+/// What every worker is given.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    pub log: Log,
+    pub links: Links,
+    pub clock: Clock,
+    pub metrics: Arc<Metrics>,
+    /// Reads a stored event's message again, and so on.
+    pub json_depth: usize,
+    /// How long attempts in the air may go on once a worker is to end
+    /// (`limits.drain`).
+    pub drain_patience: Duration,
+}
+
+/// A running destination: the gateway's handle to its worker. Dropping it does
+/// not end the worker; [`Worker::stop`] or the drain token does.
+#[derive(Debug)]
+pub struct Worker {
+    orders: Arc<watch::Sender<Orders>>,
+    state: Arc<Mutex<State>>,
+}
+
+impl Worker {
+    /// Starts the destination's task on the current runtime (in `tasks`), which
+    /// gives the destination's name when it has ended: after `drain` is
+    /// cancelled or [`Worker::stop`] is called, and the attempts in the air have
+    /// ended or been abandoned. What is abandoned is not written: it repeats.
+    pub fn start(
+        destination: Arc<Destination>,
+        shared: Shared,
+        drain: CancellationToken,
+        tasks: &mut tokio::task::JoinSet<DestinationName>,
+    ) -> Self {
+        let account = Account {
+            name: destination.name.clone(),
+            subscription: shared.log.subscribe(&destination.name),
+            log: shared.log.clone(),
+            links: shared.links.clone(),
+        };
+        let paused = shared.log.paused(&destination.name);
+        let means = Means {
+            clock: shared.clock,
+            metrics: shared.metrics,
+            json_depth: shared.json_depth,
+            drain_patience: shared.drain_patience,
+            client: client::client,
+            sign: crate::verify::sign_standard,
+        };
+        Self::run(destination, account, paused, means, drain, tasks)
+    }
+
+    fn run(
+        destination: Arc<Destination>,
+        ledger: impl Ledger,
+        paused: bool,
+        means: Means<impl Fn(&Destination) -> Client + Send + 'static>,
+        drain: CancellationToken,
+        tasks: &mut tokio::task::JoinSet<DestinationName>,
+    ) -> Self {
+        let (orders, _) = watch::channel(Orders {
+            destination,
+            paused,
+            stop: false,
+        });
+        let worker = Self {
+            orders: Arc::new(orders),
+            state: Arc::new(Mutex::new(State::default())),
+        };
+        let run = Run::new(ledger, means, worker.orders.clone(), worker.state.clone());
+        tasks.spawn(run.until(drain));
+        worker
+    }
+
+    /// A new configuration of the same name: the next attempt uses it, those in
+    /// the air finish as they began.
+    pub fn adopt(&self, destination: Arc<Destination>) {
+        self.orders
+            .send_modify(|orders| orders.destination = destination);
+    }
+
+    /// Stops this worker alone (its destination is removed): attempts in the
+    /// air finish or are abandoned within `patience`.
+    pub fn stop(&self) {
+        self.orders.send_modify(|orders| orders.stop = true);
+    }
+
+    /// No new attempts until [`Worker::resume`]; the log remembers it.
+    pub fn pause(&self) {
+        self.orders.send_modify(|orders| orders.paused = true);
+    }
+
+    /// Takes back a [`Worker::pause`] (or that of a 410). A destination with
+    /// `paused = true` in the file stays paused.
+    pub fn resume(&self) {
+        self.orders.send_modify(|orders| orders.paused = false);
+    }
+
+    /// Its task is over: it was stopped, or it failed.
+    pub fn ended(&self) -> bool {
+        self.orders.is_closed()
+    }
+
+    pub fn state(&self) -> State {
+        self.state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub fn destination(&self) -> Arc<Destination> {
+        self.orders.borrow().destination.clone()
+    }
+}
+
+/// What a worker works with, besides its ledger.
+struct Means<C> {
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    json_depth: usize,
+    drain_patience: Duration,
+    /// Makes the bottom row of the stack.
+    client: C,
+    sign: request::Signer,
+}

@@ -1,0 +1,80 @@
+//! What a worker needs of the memory below it: its place in the log, its pause
+//! mark, and the customers remembered. A trait, so that the worker can be shown
+//! to be right without a disk.
+
+use std::sync::Arc;
+
+use crate::clock::Timestamp;
+use crate::event::{DestinationName, Event, Offset};
+use crate::links::Links;
+use crate::log::{Attempt, Delivery, Log, Subscription};
+use crate::settle::Settlement;
+
+/// One destination's account, open for its worker alone. The promises are those
+/// of [`Subscription`].
+pub(super) trait Ledger: Send + Sync + 'static {
+    fn next(&mut self) -> impl Future<Output = Delivery> + Send;
+    fn reread(&self, offset: Offset) -> impl Future<Output = Option<Delivery>> + Send;
+    fn start(&self, offset: Offset) -> bool;
+    fn retry(&self, offset: Offset, attempt: Attempt, not_before: Timestamp);
+    fn settle(
+        &self,
+        offset: Offset,
+        settlement: Settlement,
+        attempt: Option<Attempt>,
+        detail: &str,
+    );
+    fn set_paused(&self, paused: bool);
+    /// The customer of the event's conversation, as the event says or as
+    /// remembered.
+    fn customer(&self, event: &Event) -> Option<Arc<str>>;
+}
+
+/// The real one.
+#[derive(Debug)]
+pub(super) struct Account {
+    pub name: DestinationName,
+    pub log: Log,
+    pub links: Links,
+    pub subscription: Subscription,
+}
+
+impl Ledger for Account {
+    async fn next(&mut self) -> Delivery {
+        self.subscription.next().await
+    }
+
+    async fn reread(&self, offset: Offset) -> Option<Delivery> {
+        self.subscription.reread(offset).await
+    }
+
+    fn start(&self, offset: Offset) -> bool {
+        self.subscription.start(offset)
+    }
+
+    fn retry(&self, offset: Offset, attempt: Attempt, not_before: Timestamp) {
+        self.subscription.retry(offset, attempt, not_before);
+    }
+
+    fn settle(
+        &self,
+        offset: Offset,
+        settlement: Settlement,
+        attempt: Option<Attempt>,
+        detail: &str,
+    ) {
+        self.subscription
+            .settle(offset, settlement, attempt, detail);
+    }
+
+    fn set_paused(&self, paused: bool) {
+        self.log.set_paused(&self.name, paused);
+    }
+
+    fn customer(&self, event: &Event) -> Option<Arc<str>> {
+        event
+            .user
+            .clone()
+            .or_else(|| self.links.customer(event.key.as_ref()?))
+    }
+}

@@ -1,0 +1,165 @@
+//! From an event to the exact bytes of a request: the writer's part, then the
+//! headers that every request of ours carries. Pure, so that `explain` can
+//! show what would be sent.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use http::header::{
+    ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, HOST, PROXY_AUTHORIZATION, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE, USER_AGENT,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
+use http_body_util::Full;
+use url::Position;
+
+use super::Destination;
+use super::stack::Sent;
+use crate::clock::Timestamp;
+use crate::event::{Action, Event};
+use crate::message::Message;
+use crate::payload::Payload;
+use crate::secret::Secret;
+use crate::settle::Reason;
+use crate::transform::{Outgoing, Unsendable};
+use crate::vendor::Call;
+use crate::verify::sign_standard;
+
+/// Computes the headers of a Standard Webhooks signature.
+pub(super) type Signer = fn(&Secret, &str, &[u8], Timestamp) -> [(&'static str, String); 2];
+
+/// The exact request that the first attempt at this copy would make at `now`:
+/// the method, the URL, the body, and in `headers` all headers of the wire in
+/// their order, `host` and `content-length` included. Secret values, and the
+/// signature, are marked sensitive.
+pub fn preview(
+    destination: &Destination,
+    event: &Event,
+    message: Option<&Message>,
+    payload: &Payload,
+    action: &Action,
+    customer: Option<&str>,
+    now: Timestamp,
+) -> Result<Outgoing, Unsendable> {
+    let mut outgoing = write(
+        destination,
+        &Call {
+            event,
+            message,
+            payload,
+            action,
+            customer,
+            now,
+        },
+    )?;
+    outgoing.headers = headers(&outgoing, event, 1, now, sign_standard)?;
+    Ok(outgoing)
+}
+
+/// The writer's request. A panic in a writer is that one delivery's misfortune,
+/// nobody else's; a writer is pure, so nothing is left half done.
+pub(super) fn write(destination: &Destination, call: &Call<'_>) -> Result<Outgoing, Unsendable> {
+    catch_unwind(AssertUnwindSafe(|| destination.writer.write(call))).unwrap_or_else(|_panic| {
+        Err(unsendable(
+            "the transformation panicked: this is a bug in hookfan",
+        ))
+    })
+}
+
+/// The bytes of attempt number `attempt`.
+pub(super) fn request(
+    outgoing: &Outgoing,
+    event: &Event,
+    attempt: u32,
+    now: Timestamp,
+    sign: Signer,
+) -> Result<Sent, Unsendable> {
+    let url = &outgoing.url;
+    // Without user-info, which would be sent to nobody anyway.
+    let (host, path) = (
+        &url[Position::BeforeHost..Position::AfterPort],
+        &url[Position::BeforePath..Position::AfterQuery],
+    );
+    let uri: Uri = format!("{}://{host}{path}", url.scheme())
+        .parse()
+        .map_err(|_| unsendable("the URL is none that can be requested"))?;
+    let mut request = Request::new(Full::new(outgoing.body.clone()));
+    *request.method_mut() = outgoing.method.clone();
+    *request.uri_mut() = uri;
+    *request.headers_mut() = headers(outgoing, event, attempt, now, sign)?;
+    Ok(request)
+}
+
+/// All headers of the wire: ours, then the writer's.
+fn headers(
+    outgoing: &Outgoing,
+    event: &Event,
+    attempt: u32,
+    now: Timestamp,
+    sign: Signer,
+) -> Result<HeaderMap, Unsendable> {
+    let host = &outgoing.url[Position::BeforeHost..Position::AfterPort];
+    let id = event.id.to_string();
+    let mut headers = HeaderMap::with_capacity(outgoing.headers.len() + 12);
+    headers.insert(HOST, value(host)?);
+    headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+    // A body that nobody unpacks cannot explode.
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.insert(WEBHOOK_ID, value(&id)?);
+    headers.insert(ATTEMPT, HeaderValue::from(attempt));
+    headers.insert(HOPS, HeaderValue::from(u16::from(event.hops) + 1));
+    if let Some(secret) = &outgoing.sign {
+        for (name, signed) in sign(secret, &id, &outgoing.body, now) {
+            let name = HeaderName::from_bytes(name.as_bytes())
+                .map_err(|_| unsendable("a signature header has no name"))?;
+            let mut signed = value(&signed)?;
+            signed.set_sensitive(name.as_str().ends_with("signature"));
+            headers.insert(name, signed);
+        }
+    }
+    let ours: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| **name != USER_AGENT)
+        .cloned()
+        .collect();
+    for name in outgoing.headers.keys() {
+        if ours.contains(name) || PER_CONNECTION.contains(name) || name.as_str() == "keep-alive" {
+            continue;
+        }
+        headers.remove(name);
+        for written in outgoing.headers.get_all(name) {
+            headers.append(name.clone(), written.clone());
+        }
+    }
+    if !outgoing.body.is_empty()
+        || matches!(outgoing.method, Method::POST | Method::PUT | Method::PATCH)
+    {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(outgoing.body.len()));
+    }
+    Ok(headers)
+}
+
+fn value(text: &str) -> Result<HeaderValue, Unsendable> {
+    HeaderValue::from_str(text).map_err(|_| unsendable("a header of ours has no value"))
+}
+
+fn unsendable(detail: &str) -> Unsendable {
+    Unsendable::Dead {
+        reason: Reason::Unsendable,
+        detail: detail.to_owned(),
+    }
+}
+
+const AGENT: &str = concat!("hookfan/", env!("CARGO_PKG_VERSION"));
+const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
+const ATTEMPT: HeaderName = HeaderName::from_static("hookfan-attempt");
+const HOPS: HeaderName = HeaderName::from_static("hookfan-hops");
+/// What belongs to the connection is not a writer's to set.
+const PER_CONNECTION: [HeaderName; 7] = [
+    CONNECTION,
+    CONTENT_LENGTH,
+    PROXY_AUTHORIZATION,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];

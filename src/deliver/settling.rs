@@ -1,0 +1,180 @@
+//! The worker's second half: what becomes of a delivery whose attempt ended, or
+//! for which there is no request. Each ends here in exactly one word to the
+//! ledger: settled, or to be tried again.
+
+use std::time::Duration;
+
+use tokio::task::{Id, JoinError};
+
+use super::Destination;
+use super::answer::{ATTEMPT_DETAIL_BYTES_MAX, cut};
+use super::lanes::{Tried, Turn};
+use super::ledger::Ledger;
+use super::report::{Judged, millis};
+use super::stack::{Answer, Client};
+use super::worker::{Flight, Run};
+use crate::event::Event;
+use crate::log::{Attempt, Delivery};
+use crate::settle::{self, Outcome, Reason, Settlement, Verdict, judge};
+use crate::transform::Unsendable;
+
+impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
+    /// There is no request: dead, or later, or not wanted.
+    pub(super) fn unsendable(&mut self, turn: Turn, delivery: &Delivery, unsendable: Unsendable) {
+        let (now, wall) = (self.steady.now(), self.means.clock.now());
+        let accepted_at = delivery.stored.event.accepted_at;
+        let (settlement, detail) = match unsendable {
+            Unsendable::Dead { reason, detail } => (Settlement::Dead(reason), detail),
+            Unsendable::Skip { rule } => (Settlement::Dropped, rule.to_owned()),
+            Unsendable::Wait {
+                for_at_most,
+                reason,
+                detail,
+            } => {
+                let left = for_at_most.saturating_sub(wall.since(accepted_at));
+                if !left.is_zero() {
+                    let tried = turn.tried.unwrap_or(Tried {
+                        since: now,
+                        attempts: delivery.attempts,
+                    });
+                    return self
+                        .lanes
+                        .put_back(turn, now.plus(left.min(LOOK_AGAIN)), tried, now);
+                }
+                (Settlement::Dead(reason), detail)
+            }
+        };
+        if settlement == Settlement::Dead(Reason::Late) {
+            self.report.late();
+        }
+        let attempts = delivery
+            .attempts
+            .max(turn.tried.map_or(0, |tried| tried.attempts));
+        self.ledger.settle(turn.offset, settlement, None, &detail);
+        self.report.settled(
+            delivery.stored.event.id,
+            settlement,
+            attempts,
+            wall.since(accepted_at),
+            wall,
+        );
+        self.lanes.end(turn, now);
+    }
+
+    pub(super) fn ended(&mut self, ended: Result<(Id, (Answer, Duration)), JoinError>) {
+        let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+        let Some(flight) = self.in_air.remove(&id) else {
+            return;
+        };
+        match ended {
+            Ok((_, (answer, took))) => self.judge(flight, &answer, took),
+            Err(error) => {
+                tracing::error!(destination = %self.destination.name, event = %flight.delivery.stored.event.id, %error, "attempt.panicked");
+                let dead = Unsendable::Dead {
+                    reason: Reason::Unsendable,
+                    detail: "panicked: this is a bug in hookfan".to_owned(),
+                };
+                self.unsendable(flight.turn, &flight.delivery, dead);
+            }
+        }
+        self.report.now_in_air(self.attempts.len());
+        self.report.breaker(self.memory.breaker.is_open());
+    }
+
+    fn judge(&mut self, flight: Flight, answer: &Answer, took: Duration) {
+        let Flight {
+            turn,
+            delivery,
+            number,
+            at,
+            since,
+            late,
+        } = flight;
+        let Answer { outcome, detail } = answer;
+        let (now, wall) = (self.steady.now(), self.means.clock.now());
+        // How long it has been failing is measured on the steady clock.
+        let first_at = wall.minus(now.since(since));
+        let tried = settle::Tried {
+            attempt: number,
+            first_at,
+            now: wall,
+            jitter: self.means.clock.jitter(),
+        };
+        let verdict = judge(&self.destination.retry, outcome, tried);
+        let event = &delivery.stored.event;
+        self.report.judged(&Judged {
+            event: event.id,
+            attempt: number,
+            outcome,
+            took,
+            verdict,
+            detail,
+            now: wall,
+        });
+        let attempt = Attempt {
+            number,
+            at,
+            outcome: outcome.label().to_owned(),
+            status: outcome.status(),
+            took_ms: millis(took),
+            detail: cut(detail, ATTEMPT_DETAIL_BYTES_MAX).to_owned(),
+        };
+        match verdict {
+            Verdict::Retry { at } => {
+                self.ledger.retry(turn.offset, attempt, at);
+                self.lanes.put_back(
+                    turn,
+                    now.plus(at.since(wall)),
+                    Tried {
+                        since,
+                        attempts: number,
+                    },
+                    now,
+                );
+            }
+            Verdict::Settle(settlement) => {
+                self.ledger
+                    .settle(turn.offset, settlement, Some(attempt), detail);
+                self.report.settled(
+                    event.id,
+                    settlement,
+                    number,
+                    wall.since(event.accepted_at),
+                    wall,
+                );
+                self.after(settlement, outcome, event, turn.passed, late);
+                self.lanes.end(turn, now);
+            }
+        }
+    }
+
+    /// What else a settlement means.
+    fn after(
+        &mut self,
+        settlement: Settlement,
+        outcome: &Outcome,
+        event: &Event,
+        passed: bool,
+        late: bool,
+    ) {
+        if late {
+            self.report.late();
+        }
+        match settlement {
+            Settlement::Delivered if passed => self.report.stuck_passed(),
+            Settlement::Dead(Reason::Loop) => self.report.loop_stopped(),
+            Settlement::Dead(Reason::Gone) if outcome.status() == Some(410) => {
+                self.report.gone(event.id);
+                // At once, not when the order comes round: nothing more goes there.
+                self.paused = true;
+                self.ledger.set_paused(true);
+                self.report.paused(true);
+                self.orders.send_modify(|orders| orders.paused = true);
+            }
+            Settlement::Delivered | Settlement::Dead(_) | Settlement::Dropped => {}
+        }
+    }
+}
+
+/// How often a delivery that waits for something is looked at.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);

@@ -1,0 +1,309 @@
+//! The tower stack of one attempt. Read [`Stack::new`] from the top: each row
+//! says why it is where it is.
+//!
+//! Retries are not here: they must outlive the process, and so live in the log.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use http_body_util::combinators::UnsyncBoxBody;
+use tokio::time::Instant;
+use tower::limit::ConcurrencyLimitLayer;
+use tower::util::BoxService;
+use tower::{BoxError, Layer, Service, ServiceBuilder};
+
+use super::Destination;
+use super::answer::Reading;
+use super::breaker::{Breaker, BreakerLayer};
+use super::rate::{Bucket, RateLayer};
+use crate::settle::Outcome;
+
+/// What is sent: the bytes of one attempt.
+pub(super) type Sent = Request<Full<Bytes>>;
+/// What comes back once the head of an answer is there.
+pub(super) type Head = Response<UnsyncBoxBody<Bytes, BoxError>>;
+
+/// The bottom row: sends a request and waits for an answer's head.
+pub(super) type Client = BoxService<Sent, Head, Silence>;
+
+/// No answer: which kind of none, and what to tell the operator.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub(super) struct Silence {
+    pub outcome: Outcome,
+    pub detail: String,
+}
+
+/// One attempt, ready to go.
+#[derive(Debug)]
+pub(super) struct Try {
+    pub request: Sent,
+    /// How the answer is to be read, and what of it must not be shown.
+    pub reading: Reading,
+}
+
+/// What an attempt came to. Every silence is an outcome, so a stack has no
+/// errors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub outcome: Outcome,
+    /// For the operator, without secrets; empty for a plain success.
+    pub detail: String,
+}
+
+#[cfg(test)]
+impl Answer {
+    pub(super) fn new(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            detail: String::new(),
+        }
+    }
+}
+
+/// What of a stack outlives a change of configuration: how much of the rate is
+/// used up, and what the breaker knows.
+#[derive(Clone, Debug)]
+pub(super) struct Memory {
+    bucket: Bucket,
+    pub(super) breaker: Breaker,
+}
+
+impl Memory {
+    pub(super) fn new(destination: &Destination) -> Self {
+        Self {
+            bucket: Bucket::new(destination.rate, destination.burst),
+            breaker: Breaker::new(destination.breaker, destination.concurrency),
+        }
+    }
+
+    pub(super) fn adopt(&self, destination: &Destination) {
+        self.bucket.set(destination.rate, destination.burst);
+        self.breaker
+            .set(destination.breaker, destination.concurrency);
+    }
+}
+
+/// A destination's stack. Ready means: there is room for an attempt now.
+pub(super) struct Stack(BoxService<Try, Answer, Infallible>);
+
+impl Stack {
+    pub(super) fn new(destination: &Destination, memory: &Memory, client: Client) -> Self {
+        let stack = ServiceBuilder::new()
+            // How many in the air: first, so that whoever waits below holds a
+            // place, and one that is cancelled gives it back by being dropped.
+            .layer(ConcurrencyLimitLayer::new(destination.concurrency.max(1)))
+            // How many a second: below concurrency, so that no token is drawn
+            // for an attempt that has no place.
+            .layer(RateLayer(memory.bucket.clone()))
+            // Whether to leave it alone: it must see every outcome, time-outs
+            // included, and so stands above the row that makes those.
+            .layer(BreakerLayer(memory.breaker.clone()))
+            // How long one attempt may take, to the answer's last byte. Here a
+            // silence turns into an outcome: above, nothing can fail.
+            .layer(TimeoutLayer(destination.timeout))
+            // The wire.
+            .service(client);
+        Self(BoxService::new(stack))
+    }
+
+    /// Whether there is room now; if not, the task is woken when there is.
+    pub(super) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.poll_ready(cx).map(|Ok(())| ())
+    }
+
+    /// Starts an attempt. There must be room.
+    pub(super) fn attempt(
+        &mut self,
+        attempt: Try,
+    ) -> impl Future<Output = Answer> + Send + 'static {
+        let answer = self.0.call(attempt);
+        async move {
+            let Ok(answer) = answer.await;
+            answer
+        }
+    }
+}
+
+impl fmt::Debug for Stack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Stack")
+    }
+}
+
+#[derive(Clone, Debug)]
+struct TimeoutLayer(Duration);
+
+impl<S> Layer<S> for TimeoutLayer {
+    type Service = Timeout<S>;
+    fn layer(&self, inner: S) -> Timeout<S> {
+        Timeout {
+            inner,
+            timeout: self.0,
+        }
+    }
+}
+
+/// One deadline from the look-up of the name to the answer's last byte.
+#[derive(Clone, Debug)]
+struct Timeout<S> {
+    inner: S,
+    timeout: Duration,
+}
+
+impl<S> Service<Try> for Timeout<S>
+where
+    S: Service<Sent, Response = Head, Error = Silence>,
+    S::Future: Send + 'static,
+{
+    type Response = Answer;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // A client that cannot take a request says so again when it is called,
+        // and then it is an outcome.
+        self.inner.poll_ready(cx).map(|_| Ok(()))
+    }
+
+    fn call(&mut self, attempt: Try) -> Self::Future {
+        let Try { request, reading } = attempt;
+        let deadline = Instant::now() + self.timeout;
+        let timeout = self.timeout;
+        let head = self.inner.call(request);
+        Box::pin(async move {
+            Ok(match tokio::time::timeout_at(deadline, head).await {
+                // The status decides, however long the body goes on.
+                Ok(Ok(head)) => reading.read(head, deadline).await,
+                Ok(Err(Silence { outcome, detail })) => Answer {
+                    outcome,
+                    detail: reading.shown(detail.as_bytes()),
+                },
+                Err(_elapsed) => Answer {
+                    outcome: Outcome::TimedOut,
+                    detail: format!("no answer within {timeout:?}"),
+                },
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deliver::sample;
+    use http_body_util::BodyExt;
+    use std::sync::Arc;
+    use tokio::sync::Semaphore;
+    use tower::service_fn;
+
+    fn answered(status: u16) -> Outcome {
+        Outcome::Answered {
+            status,
+            retry_after: None,
+        }
+    }
+
+    async fn attempt(stack: &mut Stack) -> impl Future<Output = Answer> + Send + 'static {
+        std::future::poll_fn(|cx| stack.poll_room(cx)).await;
+        stack.attempt(Try {
+            request: Request::new(Full::default()),
+            reading: sample::reading(),
+        })
+    }
+
+    fn stack(concurrency: usize, client: Client) -> Stack {
+        let destination = Destination {
+            concurrency,
+            timeout: Duration::from_secs(10),
+            ..sample::destination()
+        };
+        Stack::new(&destination, &Memory::new(&destination), client)
+    }
+
+    fn has_room(stack: &mut Stack) -> bool {
+        stack
+            .poll_room(&mut Context::from_waker(std::task::Waker::noop()))
+            .is_ready()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silence_is_a_time_out_at_its_deadline() {
+        let mut stack = stack(1, BoxService::new(service_fn(|_| std::future::pending())));
+        let start = Instant::now();
+        let answer = attempt(&mut stack).await.await;
+        assert_eq!(
+            (answer.outcome, start.elapsed()),
+            (Outcome::TimedOut, Duration::from_secs(10))
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_status_decides_though_the_body_never_ends() {
+        let client = service_fn(|_| async {
+            let endless = Drip
+                .map_err(|never: Infallible| match never {})
+                .boxed_unsync();
+            Ok(Response::builder().status(201).body(endless).unwrap())
+        });
+        let mut stack = stack(1, BoxService::new(client));
+        let start = Instant::now();
+        let answer = attempt(&mut stack).await.await;
+        assert_eq!(
+            (answer.outcome, start.elapsed()),
+            (answered(201), Duration::from_secs(10))
+        );
+    }
+
+    /// A body of which nothing ever comes.
+    struct Drip;
+    impl http_body::Body for Drip {
+        type Data = Bytes;
+        type Error = Infallible;
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_place_comes_back_however_an_attempt_ends() {
+        let gate = Arc::new(Semaphore::new(0));
+        let client = {
+            let gate = gate.clone();
+            service_fn(move |_| {
+                let gate = gate.clone();
+                async move {
+                    gate.acquire().await.unwrap().forget();
+                    Err(Silence {
+                        outcome: Outcome::Broken,
+                        detail: String::new(),
+                    })
+                }
+            })
+        };
+        let mut stack = stack(2, BoxService::new(client));
+        for round in 0..10_000 {
+            let (first, second) = (attempt(&mut stack).await, attempt(&mut stack).await);
+            assert!(!has_room(&mut stack), "round {round}");
+            if round % 2 == 0 {
+                drop(first);
+            } else {
+                gate.add_permits(1);
+                first.await;
+            }
+            // Polling by hand uses up tokio's budget.
+            tokio::task::yield_now().await;
+            assert!(has_room(&mut stack), "round {round}");
+            drop(second);
+        }
+    }
+}

@@ -1,0 +1,411 @@
+//! The worker: one task that owns everything of its destination, and so needs
+//! no locks and has no queue but the log.
+//!
+//! Room before work: it reads the log only while its stack has room. Fact,
+//! decision, deed: an attempt ends with an outcome, `settle::judge` decides,
+//! the ledger is told once.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::answer::Reading;
+use super::lanes::{LaneId, Lanes, Tried, Turn};
+use super::ledger::Ledger;
+use super::report::Report;
+use super::stack::{Answer, Client, Memory, Stack, Try};
+use super::{Destination, Means, Order, State, request};
+use crate::clock::Timestamp;
+use crate::event::{DestinationName, Event, Offset};
+use crate::log::Delivery;
+use crate::payload::Payload;
+use crate::settle::RetryPolicy;
+use crate::transform::{Outgoing, Unsendable};
+use crate::vendor::{self, Call};
+
+/// What the handle last ordered.
+#[derive(Clone, Debug)]
+pub(super) struct Orders {
+    pub destination: Arc<Destination>,
+    /// By an operator or a 410; the configuration may say it, too.
+    pub paused: bool,
+    pub stop: bool,
+}
+
+/// One destination's running state.
+pub(super) struct Run<L, C> {
+    pub(super) ledger: L,
+    pub(super) means: Means<C>,
+    pub(super) orders: Arc<watch::Sender<Orders>>,
+    news: watch::Receiver<Orders>,
+    pub(super) destination: Arc<Destination>,
+    /// As the ledger was last told.
+    pub(super) paused: bool,
+    pub(super) memory: Memory,
+    stack: Stack,
+    pub(super) lanes: Lanes,
+    pub(super) attempts: JoinSet<(Answer, Duration)>,
+    pub(super) in_air: HashMap<Id, Flight>,
+    pub(super) steady: Steady,
+    hasher: RandomState,
+    pub(super) report: Report,
+}
+
+/// An attempt in the air. Settling consumes it.
+pub(super) struct Flight {
+    pub(super) turn: Turn,
+    pub(super) delivery: Delivery,
+    /// From 1.
+    pub(super) number: u32,
+    pub(super) at: Timestamp,
+    pub(super) since: Timestamp,
+    pub(super) late: bool,
+}
+
+/// Why the loop woke.
+enum Woke {
+    End,
+    Orders,
+    Ended(Result<(Id, (Answer, Duration)), JoinError>),
+    Room,
+    Due,
+    Next(Delivery),
+}
+
+impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
+    pub(super) fn new(
+        ledger: L,
+        means: Means<C>,
+        orders: Arc<watch::Sender<Orders>>,
+        state: Arc<Mutex<State>>,
+    ) -> Self {
+        let mut news = orders.subscribe();
+        let Orders {
+            destination,
+            paused,
+            ..
+        } = news.borrow_and_update().clone();
+        let memory = Memory::new(&destination);
+        let report = Report::new(&destination.name, means.metrics.clone(), state);
+        report.paused(paused || destination.paused);
+        Self {
+            stack: Stack::new(&destination, &memory, (means.client)(&destination)),
+            lanes: Lanes::new(destination.on_stuck),
+            steady: Steady {
+                start: means.clock.now(),
+                base: Instant::now(),
+            },
+            ledger,
+            means,
+            orders,
+            news,
+            destination,
+            paused,
+            memory,
+            attempts: JoinSet::new(),
+            in_air: HashMap::new(),
+            hasher: RandomState::new(),
+            report,
+        }
+    }
+
+    /// Works until told to end; returns the destination's name.
+    pub(super) async fn until(mut self, drain: CancellationToken) -> DestinationName {
+        loop {
+            let room = self.has_room().await;
+            if room && let Some(turn) = self.lanes.take(self.steady.now()) {
+                self.begin(turn, None).await;
+                continue;
+            }
+            self.report
+                .waiting(if room { self.lanes.parked() } else { 0 });
+            match self.wait(room, &drain).await {
+                Woke::End => break,
+                Woke::Orders if self.follow_orders() => break,
+                Woke::Ended(ended) => self.ended(ended),
+                Woke::Next(delivery) => self.offer(delivery).await,
+                Woke::Orders | Woke::Room | Woke::Due => {}
+            }
+            // A long run of deliveries that need no attempt must let others run.
+            tokio::task::coop::consume_budget().await;
+        }
+        self.drain().await;
+        self.destination.name.clone()
+    }
+
+    /// Asked before each start, because the breaker may have opened since.
+    async fn has_room(&mut self) -> bool {
+        if !self.may_start() {
+            return false;
+        }
+        std::future::poll_fn(|cx| Poll::Ready(self.stack.poll_room(cx).is_ready())).await
+    }
+
+    fn may_start(&self) -> bool {
+        // What an earlier stack still has in the air counts, too.
+        !self.paused
+            && !self.destination.paused
+            && self.attempts.len() < self.destination.concurrency.max(1)
+    }
+
+    async fn wait(&mut self, room: bool, drain: &CancellationToken) -> Woke {
+        let wants_room = !room && self.may_start();
+        let parked_max = usize::try_from(self.destination.backlog.events_max)
+            .unwrap_or(usize::MAX)
+            .max(1);
+        let reads = room && self.lanes.parked() < parked_max;
+        // Without room nothing could start anyway, and what ends makes room.
+        let due = self
+            .lanes
+            .next_due()
+            .filter(|_| room)
+            .map(|at| self.steady.instant(at));
+        tokio::select! {
+            biased;
+            () = drain.cancelled() => Woke::End,
+            changed = self.news.changed() => changed.map_or(Woke::End, |()| Woke::Orders),
+            Some(ended) = self.attempts.join_next_with_id() => Woke::Ended(ended),
+            () = std::future::poll_fn(|cx| self.stack.poll_room(cx)), if wants_room => Woke::Room,
+            () = sleep_until(due), if due.is_some() => Woke::Due,
+            delivery = self.ledger.next(), if reads => Woke::Next(delivery),
+        }
+    }
+
+    /// Whether it is time to end.
+    fn follow_orders(&mut self) -> bool {
+        let Orders {
+            destination,
+            paused,
+            stop,
+        } = self.news.borrow_and_update().clone();
+        if paused != self.paused {
+            self.paused = paused;
+            self.ledger.set_paused(paused);
+        }
+        if !Arc::ptr_eq(&destination, &self.destination) {
+            if destination.fingerprint != self.destination.fingerprint {
+                self.memory.adopt(&destination);
+                self.stack = Stack::new(
+                    &destination,
+                    &self.memory,
+                    (self.means.client)(&destination),
+                );
+                self.lanes
+                    .set_on_stuck(destination.on_stuck, self.steady.now());
+            }
+            self.destination = destination;
+        }
+        self.report.paused(paused || self.destination.paused);
+        stop
+    }
+
+    /// A delivery from the log: into its lane, and into the air if that is free.
+    async fn offer(&mut self, delivery: Delivery) {
+        let offset = delivery.stored.offset;
+        let lane = self.lane(offset, &delivery.stored.event);
+        let now = self.steady.now();
+        let wait = self.former(&delivery);
+        if let Some(turn) = self.lanes.offer(lane, offset, wait, now) {
+            self.begin(turn, Some(delivery)).await;
+        }
+    }
+
+    fn lane(&self, offset: Offset, event: &Event) -> LaneId {
+        match &event.key {
+            Some(key) if self.destination.order == Order::Conversation => {
+                LaneId(self.hasher.hash_one(key))
+            }
+            _ => LaneId(self.hasher.hash_one(offset)),
+        }
+    }
+
+    /// What a former run left of a delivery: when it may be tried, and since
+    /// when it has been.
+    fn former(&self, delivery: &Delivery) -> Option<(Timestamp, Tried)> {
+        if delivery.attempts == 0 && delivery.not_before.is_none() {
+            return None;
+        }
+        let (wall, now) = (self.means.clock.now(), self.steady.now());
+        // The wall clock may have jumped since that was written: nothing waits
+        // longer than the schedule's longest wait.
+        let wait = delivery
+            .not_before
+            .map_or(Duration::ZERO, |at| at.since(wall))
+            .min(longest_wait(&self.destination.retry));
+        let since = now.minus(
+            delivery
+                .first_at
+                .map_or(Duration::ZERO, |first| wall.since(first)),
+        );
+        Some((
+            now.plus(wait),
+            Tried {
+                since,
+                attempts: delivery.attempts,
+            },
+        ))
+    }
+
+    /// One turn: read it again if need be, write the request, start the attempt.
+    async fn begin(&mut self, mut turn: Turn, delivery: Option<Delivery>) {
+        let delivery = match delivery {
+            Some(delivery) => delivery,
+            None => match self.ledger.reread(turn.offset).await {
+                Some(delivery) => delivery,
+                // Settled meanwhile, by somebody who wrote that.
+                None => return self.lanes.end(turn, self.steady.now()),
+            },
+        };
+        if turn.tried.is_none()
+            && let Some((at, tried)) = self.former(&delivery)
+        {
+            let now = self.steady.now();
+            if at > now {
+                return self.lanes.put_back(turn, at, tried, now);
+            }
+            turn.tried = Some(tried);
+        }
+        match self.write(&delivery) {
+            Ok(outgoing) => self.launch(turn, delivery, outgoing),
+            Err(unsendable) => self.unsendable(turn, &delivery, unsendable),
+        }
+    }
+
+    fn write(&self, delivery: &Delivery) -> Result<Outgoing, Unsendable> {
+        let event = &delivery.stored.event;
+        let customer = self.ledger.customer(event);
+        // What was kept although unreadable has bytes, and no payload.
+        let payload = Payload::parse(&event.body, self.means.json_depth)
+            .unwrap_or_else(|_| Payload::from(serde_json::Value::Null));
+        let message = vendor::find(event.kind.as_str())
+            .and_then(|vendor| vendor.source.as_ref())
+            .and_then(|source| (source.message)(event, &payload));
+        let call = Call {
+            event,
+            message: message.as_ref(),
+            payload: &payload,
+            action: &delivery.action,
+            customer: customer.as_deref(),
+            now: self.means.clock.now(),
+        };
+        request::write(&self.destination, &call)
+    }
+
+    fn launch(&mut self, turn: Turn, delivery: Delivery, outgoing: Outgoing) {
+        let (now, at) = (self.steady.now(), self.means.clock.now());
+        let before = turn
+            .tried
+            .map_or(0, |tried| tried.attempts)
+            .max(delivery.attempts);
+        let number = before.saturating_add(1);
+        let sent = match request::request(
+            &outgoing,
+            &delivery.stored.event,
+            number,
+            at,
+            self.means.sign,
+        ) {
+            Ok(sent) => sent,
+            Err(unsendable) => return self.unsendable(turn, &delivery, unsendable),
+        };
+        if !self.ledger.start(turn.offset) {
+            return self.lanes.end(turn, now);
+        }
+        let reading = Reading {
+            writer: self.destination.writer.clone(),
+            clock: self.means.clock.clone(),
+            sensitive: sent
+                .headers()
+                .values()
+                .filter(|value| value.is_sensitive())
+                .cloned()
+                .collect(),
+            secrets: outgoing.redact,
+        };
+        let answer = self.stack.attempt(Try {
+            request: sent,
+            reading,
+        });
+        let task = self.attempts.spawn(async move {
+            let started = Instant::now();
+            (answer.await, started.elapsed())
+        });
+        // A delivery that only waited for its customer has not been tried.
+        let since = turn
+            .tried
+            .filter(|_| before > 0)
+            .map_or(now, |tried| tried.since);
+        self.in_air.insert(
+            task.id(),
+            Flight {
+                turn,
+                delivery,
+                number,
+                at,
+                since,
+                late: outgoing.late,
+            },
+        );
+        self.report.began();
+        self.report.now_in_air(self.attempts.len());
+    }
+
+    /// No new attempts; those in the air may end within the patience. The rest
+    /// is abandoned and leaves no fact: it will be sent again.
+    async fn drain(&mut self) {
+        let patience = tokio::time::sleep(self.means.drain_patience);
+        tokio::pin!(patience);
+        loop {
+            let ended = tokio::select! {
+                biased;
+                ended = self.attempts.join_next_with_id() => ended,
+                () = &mut patience => break,
+            };
+            match ended {
+                Some(ended) => self.ended(ended),
+                None => break,
+            }
+        }
+        let abandoned = self.attempts.len();
+        self.attempts.shutdown().await;
+        self.report.ended(abandoned);
+    }
+}
+
+/// Wall time that does not jump: where the clock stood when the worker began,
+/// moved on by tokio's monotonic clock.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Steady {
+    start: Timestamp,
+    base: Instant,
+}
+
+impl Steady {
+    pub(super) fn now(&self) -> Timestamp {
+        self.start.plus(self.base.elapsed())
+    }
+
+    fn instant(&self, at: Timestamp) -> Instant {
+        self.base + at.since(self.start)
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// No verdict asks for more.
+fn longest_wait(policy: &RetryPolicy) -> Duration {
+    let scheduled = policy.delays.iter().max().copied().unwrap_or_default();
+    scheduled.saturating_mul(2).max(Duration::from_secs(3600))
+}

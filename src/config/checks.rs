@@ -1,0 +1,239 @@
+//! What only shows when the whole configuration is read: names used twice,
+//! things nobody reaches, limits that contradict each other.
+
+use std::collections::HashSet;
+use std::ops::Range;
+
+use super::Draft;
+use crate::decode::{Complaint, Decoder, Severity};
+use crate::log::WhenFull;
+
+/// Runs all checks; each adds its complaints.
+pub(super) fn all(decoder: &mut Decoder, draft: &Draft) {
+    let mut say = |severity, file, span: &Range<usize>, message: String, help: Option<&str>| {
+        let help = help.map(str::to_owned);
+        decoder.complaints.push(Complaint {
+            severity,
+            file,
+            span: span.clone(),
+            message,
+            help,
+        });
+    };
+    route_names(draft, &mut say);
+    shadowed_routes(draft, &mut say);
+    unreached(draft, &mut say);
+    coupled(draft, &mut say);
+    sizes(draft, &mut say);
+}
+
+/// Takes severity, file, span, message, help.
+type Say<'a> = &'a mut dyn FnMut(Severity, usize, &Range<usize>, String, Option<&str>);
+
+fn route_names(draft: &Draft, say: Say<'_>) {
+    let mut seen = HashSet::new();
+    for written in &draft.routes {
+        let name = &*written.route.name;
+        if !seen.insert(name) {
+            let message = format!("there are two routes called \"{name}\"");
+            say(
+                Severity::Error,
+                written.file,
+                &written.place,
+                message,
+                Some("`explain` and the console tell routes apart by name"),
+            );
+        }
+    }
+}
+
+/// A route whose every destination an earlier, wider route without a `when`
+/// serves already adds nothing, not even its action.
+fn shadowed_routes(draft: &Draft, say: Say<'_>) {
+    for (index, written) in draft.routes.iter().enumerate() {
+        let earlier = draft.routes.get(..index).unwrap_or_default();
+        let wider = |to| {
+            earlier.iter().find(|one| {
+                !one.wrong
+                    && one.route.when.is_none()
+                    && one.route.to.contains(to)
+                    && covers(&one.route, &written.route)
+            })
+        };
+        if written.wrong
+            || written.route.to.is_empty()
+            || !written.route.to.iter().all(|to| wider(to).is_some())
+        {
+            continue;
+        }
+        let by = written
+            .route
+            .to
+            .first()
+            .and_then(wider)
+            .map_or_else(String::new, |one| format!(" by \"{}\"", one.route.name));
+        let message = format!(
+            "the route \"{}\" adds nothing: all it sends is sent already{by}",
+            written.route.name
+        );
+        let help = "one event goes to one destination once; the first matching route decides its action: put the narrower route first";
+        say(
+            Severity::Warning,
+            written.file,
+            &written.place,
+            message,
+            Some(help),
+        );
+    }
+}
+
+/// Whether everything `narrow` can match, `wide` certainly matches.
+fn covers(wide: &crate::route::Route, narrow: &crate::route::Route) -> bool {
+    let sources = wide.from.is_empty()
+        || (!narrow.from.is_empty() && narrow.from.iter().all(|source| wide.from.contains(source)));
+    let types = wide.on.is_empty()
+        || (!narrow.on.is_empty()
+            && narrow
+                .on
+                .iter()
+                .all(|glob| wide.on.iter().any(|other| within(other, glob))));
+    sources && types
+}
+
+/// Whether a glob certainly takes in another: it is the same, or a prefix
+/// followed by `*`.
+fn within(wide: &str, narrow: &str) -> bool {
+    let prefix = wide
+        .strip_suffix('*')
+        .filter(|prefix| !prefix.contains(['*', '?']));
+    wide == narrow || prefix.is_some_and(|prefix| narrow.starts_with(prefix))
+}
+
+fn unreached(draft: &Draft, say: Say<'_>) {
+    let routes = || draft.routes.iter().map(|written| &written.route);
+    for definition in &draft.named.destinations {
+        if !routes().any(|route| route.to.iter().any(|to| to.as_str() == definition.name)) {
+            let message = format!("no route leads to the destination \"{}\"", definition.name);
+            say(
+                Severity::Warning,
+                definition.file,
+                &definition.span,
+                message,
+                Some("name it in the `to` of a route"),
+            );
+        }
+    }
+    for definition in &draft.named.sources {
+        if !routes().any(|route| {
+            route.from.is_empty()
+                || route
+                    .from
+                    .iter()
+                    .any(|from| from.as_str() == definition.name)
+        }) {
+            let message = format!(
+                "no route takes what the source \"{}\" sends: it is stored and goes nowhere",
+                definition.name
+            );
+            say(
+                Severity::Warning,
+                definition.file,
+                &definition.span,
+                message,
+                Some("name it in the `from` of a route"),
+            );
+        }
+    }
+    if draft.named.sources.is_empty() {
+        say(
+            Severity::Warning,
+            0,
+            &(0..0),
+            "there is no source: nothing can come in".to_owned(),
+            Some("write [source.some-name]"),
+        );
+    }
+}
+
+fn coupled(draft: &Draft, say: Say<'_>) {
+    for (written, destination) in &draft.destinations {
+        if destination.backlog.when_full == WhenFull::Reject {
+            let message = format!(
+                "a full backlog of \"{}\" refuses webhooks that other destinations wait for",
+                destination.name
+            );
+            let help = "\"dead_letter\" keeps destinations apart and can be retried";
+            say(
+                Severity::Warning,
+                written.file,
+                written.when_full.as_ref().unwrap_or(&written.name),
+                message,
+                Some(help),
+            );
+        }
+    }
+}
+
+fn sizes(draft: &Draft, say: Say<'_>) {
+    let in_flight = draft.house.limits.body_in_flight;
+    let largest = draft
+        .sources
+        .iter()
+        .max_by_key(|(_, source)| source.body_max);
+    if let Some((written, source)) = largest.filter(|(_, source)| source.body_max > in_flight) {
+        let message = format!(
+            "`limits.body_in_flight` is less than one webhook of \"{}\" may have",
+            source.name
+        );
+        let help = "it is the room all bodies that are coming in share: several times the largest `max_body`";
+        match (&draft.house.body_in_flight, &written.max_body) {
+            (Some(place), _) => say(Severity::Error, 0, place, message, Some(help)),
+            (None, place) => say(
+                Severity::Error,
+                written.file,
+                place.as_ref().unwrap_or(&written.name),
+                message,
+                Some(help),
+            ),
+        }
+    }
+    for (written, destination) in &draft.destinations {
+        if let Some(at) = written
+            .max_bytes
+            .as_ref()
+            .filter(|at| at.value > draft.house.log.max_disk)
+        {
+            let message = format!(
+                "the backlog of \"{}\" may be larger than the whole log (`log.max_disk`)",
+                destination.name
+            );
+            say(
+                Severity::Warning,
+                at.file,
+                &at.span,
+                message,
+                Some("the disk would be full before the backlog is"),
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_glob_takes_in_another_only_where_that_is_certain() {
+        for (wide, narrow, certain) in [
+            ("*", "anything*", true),
+            ("post_*", "post_comment_*", true),
+            ("post_*", "post_", true),
+            ("post_comment_*", "post_*", false),
+            ("same?", "same?", true),
+            ("p*t", "post", false),
+            ("post", "post*", false),
+        ] {
+            assert_eq!(within(wide, narrow), certain, "{wide} {narrow}");
+        }
+    }
+}

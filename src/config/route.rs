@@ -1,0 +1,335 @@
+//! `[[route]]`: which events go where.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::{Definition, Named};
+use crate::decode::reference::Reference;
+use crate::decode::{At, Decoder, Fields, describe, did_you_mean, inside, listed};
+use crate::event::{Action, DestinationName, SourceName};
+use crate::expression::{Expression, Template};
+use crate::route::Route;
+
+/// A route, and where it stands.
+pub(super) struct Written {
+    pub(super) route: Route,
+    pub(super) file: usize,
+    /// `name` if it is written, else the whole table's place.
+    pub(super) place: Range<usize>,
+    /// Something in it is wrong: no conclusions are drawn from it.
+    pub(super) wrong: bool,
+}
+
+/// Reads the routes of all files, in file order, against the names that are
+/// defined.
+pub(super) fn read(decoder: &mut Decoder, trees: &[DeTable<'_>], named: &Named) -> Vec<Written> {
+    let mut routes: Vec<Written> = Vec::new();
+    for (file, tree) in trees.iter().enumerate() {
+        let mut top = Fields::new(decoder, tree, file, 0..0, "");
+        let first = routes.len() + 1;
+        let mut number = first;
+        let read = top.tables("route", |fields| {
+            fields.path = format!("route {number}");
+            number += 1;
+            one(fields, number - 1, named)
+        });
+        routes.extend(read);
+    }
+    routes
+}
+
+fn one(fields: &mut Fields<'_, '_>, number: usize, named: &Named) -> Written {
+    let before = fields.decoder.complaints.len();
+    let name = fields
+        .text("name")
+        .filter(|name| !name.value.trim().is_empty());
+    let from = names(fields, "from", "source", &named.sources);
+    let on = globs(fields);
+    let when = when(fields);
+    if !fields.has("to") {
+        fields.missing("to", "which destination, or a list of them");
+    }
+    let to = names(fields, "to", "destination", &named.destinations);
+    let action = Action {
+        name: action(fields, &to, named).unwrap_or_else(|| Arc::from("message")),
+        with: with(fields).unwrap_or_else(|| Arc::from("")),
+    };
+    let place = name
+        .as_ref()
+        .map_or_else(|| fields.span.clone(), |at| at.span.clone());
+    Written {
+        route: Route {
+            name: name.map_or_else(
+                || Arc::from(format!("route {number}")),
+                |at| Arc::from(at.value),
+            ),
+            from: from
+                .iter()
+                .map(|at| SourceName::from(at.value.as_str()))
+                .collect(),
+            on,
+            when,
+            to: to
+                .iter()
+                .map(|at| DestinationName::from(at.value.as_str()))
+                .collect(),
+            action,
+        },
+        file: fields.file,
+        place,
+        wrong: fields.decoder.complaints.len() > before,
+    }
+}
+
+/// `from` or `to`: names that are defined, each once. An empty list matches
+/// nothing, ever.
+fn names(
+    fields: &mut Fields<'_, '_>,
+    key: &'static str,
+    what: &str,
+    defined: &[Definition],
+) -> Vec<At<String>> {
+    refuse_empty(fields, key);
+    let mut names: Vec<At<String>> = Vec::new();
+    for name in fields.texts(key) {
+        if !defined
+            .iter()
+            .any(|definition| definition.name == name.value)
+        {
+            let candidates = || defined.iter().map(|definition| definition.name.as_str());
+            let help = match did_you_mean(&name.value, candidates()) {
+                None if defined.is_empty() => {
+                    format!("no {what} is defined: write [{what}.{}]", name.value)
+                }
+                None => format!(
+                    "there are {}",
+                    listed(candidates(), '"').replace(" or ", " and ")
+                ),
+                Some(help) => help,
+            };
+            fields.error(
+                name.span,
+                format!("there is no {what} \"{}\"", name.value),
+                Some(help),
+            );
+        } else if names.iter().any(|have| have.value == name.value) {
+            fields.warning(
+                name.span,
+                format!("\"{}\" is named twice here", name.value),
+                Some("one event goes to one destination once".into()),
+            );
+        } else {
+            names.push(name);
+        }
+    }
+    names
+}
+
+fn globs(fields: &mut Fields<'_, '_>) -> Vec<String> {
+    refuse_empty(fields, "on");
+    let mut globs = Vec::new();
+    for glob in fields.texts("on") {
+        if glob.value.trim().is_empty() {
+            let help =
+                "leave `on` out for all types, or write one such as \"post_comment_*\"".to_owned();
+            fields.error(
+                glob.span,
+                "no event has an empty type: this can never match",
+                Some(help),
+            );
+        } else {
+            globs.push(glob.value);
+        }
+    }
+    globs
+}
+
+fn refuse_empty(fields: &mut Fields<'_, '_>, key: &'static str) {
+    let Some(value) = fields.any(key) else {
+        return;
+    };
+    if matches!(value.get_ref(), DeValue::Array(items) if items.is_empty()) {
+        let help = if key == "to" {
+            "name a destination, or remove the route"
+        } else {
+            "leave the key out to match all"
+        };
+        fields.error(
+            value.span(),
+            format!("`{key}` is an empty list: the route can never match"),
+            Some(help.into()),
+        );
+    }
+}
+
+fn when(fields: &mut Fields<'_, '_>) -> Option<Expression> {
+    let text = fields.text("when")?;
+    let value = fields.any("when")?;
+    match Expression::parse(&text.value) {
+        Ok(expression) => Some(expression),
+        Err(malformed) => {
+            let place = inside(value, &malformed.span);
+            fields.error(
+                place,
+                format!("`when` is no expression: {}", malformed.message),
+                None,
+            );
+            None
+        }
+    }
+}
+
+/// The action, if each chat destination among `to` knows it.
+fn action(fields: &mut Fields<'_, '_>, to: &[At<String>], named: &Named) -> Option<Arc<str>> {
+    let action = fields.text("action")?;
+    let known = || {
+        to.iter().filter_map(|name| {
+            named
+                .destinations
+                .iter()
+                .find(|definition| definition.name == name.value)
+        })
+    };
+    let mut chats = 0;
+    for definition in known() {
+        let Some((vendor, entry)) = definition
+            .vendor
+            .and_then(|vendor| vendor.destination.as_ref().map(|entry| (vendor, entry)))
+        else {
+            // Its kind is wrong, and has its own complaint.
+            chats += 1;
+            continue;
+        };
+        if !entry.chat {
+            continue;
+        }
+        chats += 1;
+        if !entry.actions.contains(&action.value.as_str()) {
+            let message = format!(
+                "\"{}\" is no action of {} (\"{}\")",
+                action.value, vendor.kind, definition.name
+            );
+            let actions = entry.actions.iter().copied();
+            let help = did_you_mean(&action.value, actions.clone())
+                .unwrap_or_else(|| format!("its actions: {}", listed(actions, '"')));
+            fields.error(action.span.clone(), message, Some(help));
+        }
+    }
+    if chats == 0 && known().next().is_some() {
+        let message = format!("nothing in `to` knows the action \"{}\"", action.value);
+        fields.error(
+            action.span,
+            message,
+            Some("http destinations have no actions: remove the key".into()),
+        );
+    }
+    Some(Arc::from(action.value))
+}
+
+/// `with`, as JSON text; its texts are templates and parse.
+fn with(fields: &mut Fields<'_, '_>) -> Option<Arc<str>> {
+    let value = fields.any("with")?;
+    let DeValue::Table(_) = value.get_ref() else {
+        let message = format!("`with` must be a table, not {}", describe(value.get_ref()));
+        fields.error(
+            value.span(),
+            message,
+            Some("write with = { queue_id = \"…\" }".into()),
+        );
+        return None;
+    };
+    json(fields, value, 0).map(|json| Arc::from(json.to_string()))
+}
+
+/// Deeper is nothing an action needs.
+const DEPTH_MAX: usize = 16;
+
+fn json(
+    fields: &mut Fields<'_, '_>,
+    value: &Spanned<DeValue<'_>>,
+    depth: usize,
+) -> Option<serde_json::Value> {
+    use serde_json::Value;
+    if depth > DEPTH_MAX {
+        fields.error(
+            value.span(),
+            format!("`with` is nested more than {DEPTH_MAX} deep"),
+            None,
+        );
+        return None;
+    }
+    match value.get_ref() {
+        DeValue::Array(items) => {
+            let read: Vec<_> = items
+                .iter()
+                .map(|item| json(fields, item, depth + 1))
+                .collect();
+            read.into_iter()
+                .collect::<Option<Vec<_>>>()
+                .map(Value::Array)
+        }
+        DeValue::Table(table)
+            if depth > 0 && Reference::read(&Spanned::new(value.span(), table)).is_ok() =>
+        {
+            let help = "it would be stored with every event; secrets belong to the destination";
+            fields.error(
+                value.span(),
+                "no secret can stand in `with`",
+                Some(help.into()),
+            );
+            None
+        }
+        DeValue::Table(table) => {
+            let items = table.iter();
+            let read: Vec<_> = items
+                .map(|(key, item)| {
+                    Some((key.get_ref().to_string(), json(fields, item, depth + 1)?))
+                })
+                .collect();
+            read.into_iter()
+                .collect::<Option<serde_json::Map<_, _>>>()
+                .map(Value::Object)
+        }
+        _ => match leaf(value) {
+            Ok(leaf) => Some(leaf),
+            Err((span, message)) => {
+                fields.error(span, message, None);
+                None
+            }
+        },
+    }
+}
+
+/// A value without values in it; else what is wrong, and where.
+fn leaf(value: &Spanned<DeValue<'_>>) -> Result<serde_json::Value, (Range<usize>, String)> {
+    use serde_json::Value;
+    let wrong = |message: &str| (value.span(), message.to_owned());
+    match value.get_ref() {
+        DeValue::String(text) => match Template::parse(text) {
+            Ok(_) => Ok(Value::String(text.to_string())),
+            Err(malformed) => {
+                let message = format!("this is no template: {}", malformed.message);
+                Err((inside(value, &malformed.span), message))
+            }
+        },
+        DeValue::Boolean(flag) => Ok(Value::Bool(*flag)),
+        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+            .map(Value::from)
+            .map_err(|_| wrong("this number does not fit: write it as a text")),
+        DeValue::Float(number) => {
+            let number = number
+                .as_str()
+                .parse()
+                .ok()
+                .and_then(serde_json::Number::from_f64);
+            number
+                .map(Value::Number)
+                .ok_or_else(|| wrong("JSON has no such number"))
+        }
+        DeValue::Datetime(at) => Ok(Value::String(at.to_string())),
+        DeValue::Array(_) | DeValue::Table(_) => Err(wrong("this holds further values")),
+    }
+}

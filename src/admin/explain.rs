@@ -1,0 +1,215 @@
+//! Why an event goes where it goes, and as what request. Sends nothing.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use serde_json::{Value, json};
+
+use super::{House, Refusal, show};
+use crate::clock::Timestamp;
+use crate::deliver::{self, Destination};
+use crate::event::{Direction, Event, EventId, Inbound, Key};
+use crate::expression::Scope;
+use crate::ingress::{Front, Source};
+use crate::message::Message;
+use crate::payload::{DEPTH_MAX, Payload};
+use crate::settle::Reason;
+use crate::transform::Unsendable;
+use crate::vendor::{self, Reading, Webhook};
+
+/// What explaining needs of a configuration.
+pub struct Rules<'a> {
+    pub front: &'a Front,
+    pub destinations: &'a (dyn Fn(&str) -> Option<Arc<Destination>> + Sync),
+    /// Who a conversation's customer is, as far as is remembered.
+    pub customer: &'a (dyn Fn(&Key) -> Option<Arc<str>> + Sync),
+    pub now: Timestamp,
+}
+
+/// `/api/v1/explain?source=S` with a body, or `?event=<id>` for a stored one.
+/// Headers of the webhook come as `x-explain-<name>` or `content-type`.
+pub async fn answer(
+    house: &House,
+    headers: &HeaderMap,
+    query: &HashMap<String, String>,
+    body: Bytes,
+) -> Result<Value, Refusal> {
+    let front = house.front.load_full();
+    let destinations = |name: &str| house.workers.get(name).map(|worker| worker.destination());
+    let customer = |key: &Key| house.links.customer(key);
+    let rules = Rules {
+        front: &front,
+        destinations: &destinations,
+        customer: &customer,
+        now: house.clock.now(),
+    };
+    if let Some(id) = query.get("event") {
+        let stored = show::latest(house, id).await?;
+        return Ok(rules.stored(&stored.event));
+    }
+    let name = query
+        .get("source")
+        .ok_or_else(|| Refusal::bad_request("say ?source=NAME or ?event=ID"))?;
+    let mut given = HeaderMap::new();
+    for (name, value) in headers {
+        let name = name.as_str();
+        let name = name
+            .strip_prefix("x-explain-")
+            .or((name == "content-type").then_some(name));
+        if let Some(name) = name.and_then(|name| http::HeaderName::try_from(name).ok()) {
+            given.append(name, value.clone());
+        }
+    }
+    rules
+        .webhook(name, &given, &body)
+        .map_err(Refusal::bad_request)
+}
+
+impl Rules<'_> {
+    /// A webhook as it would be received. `Err` is for the operator.
+    pub fn webhook(
+        &self,
+        source: &str,
+        headers: &HeaderMap,
+        body: &Bytes,
+    ) -> Result<Value, String> {
+        let Some(source) = self.front.sources.get(source) else {
+            let names = self.front.sources.keys().map(|name| name.as_str());
+            let help = crate::decode::nearest(source, names)
+                .map_or(String::new(), |near| format!("; did you mean {near}?"));
+            return Err(format!("there is no source {source}{help}"));
+        };
+        let inbound = Inbound {
+            tail: None,
+            query: None,
+            headers,
+            body,
+            peer: std::net::IpAddr::from([127, 0, 0, 1]),
+        };
+        let depth = self.front.limits.json_depth;
+        match source.reader.read(&inbound, depth).map_err(|unreadable| {
+            format!("the body is not what {} sends: {unreadable}", source.kind)
+        })? {
+            Webhook::Probe { .. } => Ok(json!({"probe": true, "events": []})),
+            Webhook::Events(readings) => {
+                let mut explained: Vec<Value> = readings
+                    .into_iter()
+                    .map(|reading| self.reading(source, headers, reading))
+                    .collect();
+                if explained.len() == 1 {
+                    return Ok(explained.swap_remove(0));
+                }
+                Ok(json!({"events": explained}))
+            }
+        }
+    }
+
+    fn reading(&self, source: &Source, headers: &HeaderMap, reading: Reading) -> Value {
+        let event = Event {
+            id: EventId::new(self.now, 0),
+            source: source.name.clone(),
+            kind: source.kind.clone(),
+            event_type: reading.event_type,
+            key: reading
+                .key
+                .map(|key| Key::from(format!("{}/{key}", source.name))),
+            vendor_id: reading.vendor_id,
+            direction: reading.direction,
+            user: reading.user.map(Arc::from),
+            accepted_at: self.now,
+            hops: 0,
+            headers: shown_headers(headers),
+            body: reading.body,
+        };
+        self.explain(&event, reading.message.as_ref(), &reading.payload)
+    }
+
+    /// An event that is in the log, by today's rules.
+    pub fn stored(&self, event: &Event) -> Value {
+        let payload =
+            vendor::payload_of(event, DEPTH_MAX).unwrap_or_else(|| Payload::from(Value::Null));
+        let source = vendor::find(event.kind.as_str()).and_then(|vendor| vendor.source.as_ref());
+        let message = source.and_then(|source| (source.message)(event, &payload));
+        self.explain(event, message.as_ref(), &payload)
+    }
+
+    fn explain(&self, event: &Event, message: Option<&Message>, payload: &Payload) -> Value {
+        let scope = Scope::new(event, message, payload);
+        let routes = self
+            .front
+            .routes
+            .explain(&event.source, &event.event_type, &scope);
+        let owed = self
+            .front
+            .routes
+            .owed(&event.source, &event.event_type, &scope);
+        let known = event
+            .user
+            .clone()
+            .or_else(|| event.key.as_ref().and_then(|key| (self.customer)(key)));
+        let requests: Vec<Value> = owed
+            .iter()
+            .map(|owed| {
+                let mut shown =
+                    json!({"destination": owed.destination, "action": owed.action.name});
+                let Some(destination) = (self.destinations)(owed.destination.as_str()) else {
+                    return shown;
+                };
+                let more = match deliver::preview(
+                    &destination,
+                    event,
+                    message,
+                    payload,
+                    &owed.action,
+                    known.as_deref(),
+                    self.now,
+                ) {
+                    Ok(outgoing) => outgoing.describe(),
+                    Err(unsendable) => no_request(&unsendable),
+                };
+                if let (Value::Object(shown), Value::Object(more)) = (&mut shown, more) {
+                    shown.extend(more);
+                }
+                shown
+            })
+            .collect();
+        json!({
+            "event": {
+                "source": event.source, "type": event.event_type, "vendor_id": event.vendor_id, "key": event.key,
+                "direction": event.direction, "user": known, "note": direction_note(event),
+            },
+            "message": message,
+            "routes": routes,
+            "requests": requests,
+        })
+    }
+}
+
+fn direction_note(event: &Event) -> Option<&'static str> {
+    match event.direction {
+        Some(Direction::Outgoing) if event.user.is_none() => {
+            Some("the customer is remembered from the conversation's earlier events")
+        }
+        Some(_) | None => None,
+    }
+}
+
+fn no_request(unsendable: &Unsendable) -> Value {
+    let (state, reason, detail): (&str, Option<Reason>, &str) = match unsendable {
+        Unsendable::Dead { reason, detail } => ("dead", Some(*reason), detail),
+        Unsendable::Wait { reason, detail, .. } => ("waits", Some(*reason), detail),
+        Unsendable::Skip { rule } => ("dropped", None, rule),
+    };
+    json!({"state": state, "reason": reason, "detail": detail})
+}
+
+fn shown_headers(headers: &HeaderMap) -> Vec<(Arc<str>, Arc<str>)> {
+    headers
+        .iter()
+        .filter_map(|(name, value)| {
+            Some((Arc::from(name.as_str()), Arc::from(value.to_str().ok()?)))
+        })
+        .collect()
+}

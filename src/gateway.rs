@@ -1,0 +1,321 @@
+//! The whole: opens everything, owns every task, applies configurations,
+//! drains. The only place where the parts meet.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use dashmap::DashMap;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::{self, Command, House, InForce};
+use crate::clock::Clock;
+use crate::config::{self, Complaints, Config, watch::Watcher};
+use crate::decode::Secrets;
+use crate::deliver::{self, Destination, Worker};
+use crate::event::DestinationName;
+use crate::ingress::{self, Front, Ingress, Tls};
+use crate::links::{Links, LinksError};
+use crate::log::{Log, OpenError};
+use crate::metrics::Metrics;
+use crate::route::RouteTable;
+
+pub mod apply;
+
+/// How often accounts without a worker are looked for.
+const HOUSEKEEPING: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Why the gateway did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("the configuration has errors")]
+    Config(Complaints),
+    #[error(transparent)]
+    Log(#[from] OpenError),
+    #[error(transparent)]
+    Links(#[from] LinksError),
+    #[error("{key} = {address}: {source}")]
+    Bind {
+        key: &'static str,
+        address: SocketAddr,
+        source: std::io::Error,
+    },
+    #[error("server.tls: {0}")]
+    Tls(String),
+}
+
+/// How the gateway ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Drained: nothing in the air, everything on disk.
+    Clean,
+    /// The patience ended first; what was in the air repeats.
+    Unclean,
+    /// The disk failed; what was acknowledged is safe, nothing more is taken.
+    Disk,
+}
+
+/// A gateway with its sockets bound and its log open, ready to run.
+pub struct Gateway {
+    pub ingress: SocketAddr,
+    pub admin: SocketAddr,
+    path: PathBuf,
+    /// The file's values that a reload compares with and cannot change.
+    fixed: Config,
+    house: House,
+    tls: Option<Arc<Tls>>,
+    listener: Option<tokio::net::TcpListener>,
+    admin_listener: Option<tokio::net::TcpListener>,
+    commands: mpsc::Receiver<Command>,
+    tasks: JoinSet<DestinationName>,
+    /// Removed destinations whose last attempts are still in the air.
+    leaving: HashSet<DestinationName>,
+    drain: CancellationToken,
+    watcher: Watcher,
+}
+
+impl Gateway {
+    /// Reads the configuration, opens the log, binds both addresses, starts
+    /// the workers. Nothing is accepted before [`Gateway::run`].
+    pub async fn open(path: PathBuf, clock: Clock) -> Result<Self, StartError> {
+        // Watched before it is read, so that no change falls between the two.
+        let mut watcher = Watcher::new(vec![path.clone()]);
+        if let Some(error) = watcher.deaf() {
+            tracing::warn!(%error, "config.polled: the kernel does not tell of changes; looking every few seconds");
+        }
+        let mut config = config::load(&path, Secrets::Resolve).map_err(StartError::Config)?;
+        watcher.set_files(config.files.clone());
+        let tls = match &config.server.tls {
+            Some(files) => Some(Arc::new(
+                Tls::load(&files.cert, &files.key).map_err(StartError::Tls)?,
+            )),
+            None => None,
+        };
+        let bind = |key, address| {
+            ingress::bind(address).map_err(|source| StartError::Bind {
+                key,
+                address,
+                source,
+            })
+        };
+        let metrics = Arc::new(Metrics::new());
+        let (log, recovery) = Log::open(config.log.clone(), clock.clone(), Arc::clone(&metrics))?;
+        tracing::info!(?recovery, "log.opened");
+        let links = Links::open(&config.log.data_dir)?;
+        let listener = bind("server.listen", config.server.listen)?;
+        let admin_listener = bind("server.admin", config.server.admin)?;
+        let address =
+            |listener: &tokio::net::TcpListener, asked| listener.local_addr().unwrap_or(asked);
+        let (ingress, admin) = (
+            address(&listener, config.server.listen),
+            address(&admin_listener, config.server.admin),
+        );
+        let (commands, received) = mpsc::channel(16);
+        let front = Front {
+            limits: config.limits.clone(),
+            sources: config.sources.clone(),
+            routes: RouteTable::new(std::mem::take(&mut config.routes)),
+            proxies: config.server.proxies.clone(),
+        };
+        let house = House {
+            log,
+            links,
+            clock,
+            metrics,
+            front: Arc::new(ArcSwap::from_pointee(front)),
+            in_force: Arc::new(ArcSwap::from_pointee(InForce {
+                hash: String::new(),
+                applied_at: crate::clock::Timestamp::default(),
+                texts: Vec::new(),
+                warnings: serde_json::Value::Null,
+                admin_token: config.server.admin_token.clone(),
+                hosts: admin::host_names(admin),
+            })),
+            workers: Arc::new(DashMap::new()),
+            progress: Arc::default(),
+            commands,
+        };
+        let mut gateway = Self {
+            ingress,
+            admin,
+            path,
+            watcher,
+            fixed: config,
+            house,
+            tls,
+            listener: Some(listener),
+            admin_listener: Some(admin_listener),
+            commands: received,
+            tasks: JoinSet::new(),
+            leaving: HashSet::new(),
+            drain: CancellationToken::new(),
+        };
+        gateway.start_workers().await;
+        gateway.note_applied();
+        Ok(gateway)
+    }
+
+    /// A handle for the operator's side, and for whoever embeds the gateway.
+    pub fn house(&self) -> House {
+        self.house.clone()
+    }
+
+    /// Runs until `stop` is cancelled or the disk fails, then drains.
+    pub async fn run(mut self, stop: CancellationToken) -> Ended {
+        let mut edges: JoinSet<()> = JoinSet::new();
+        if let Some(listener) = self.listener.take() {
+            let ingress = Ingress {
+                front: Arc::clone(&self.house.front),
+                log: self.house.log.clone(),
+                links: self.house.links.clone(),
+                clock: self.house.clock.clone(),
+                metrics: Arc::clone(&self.house.metrics),
+            };
+            edges.spawn(ingress.serve(listener, self.tls.clone(), self.drain.clone()));
+        }
+        let admin_drain = CancellationToken::new();
+        let mut admin_task: JoinSet<()> = JoinSet::new();
+        if let Some(listener) = self.admin_listener.take() {
+            admin_task.spawn(admin::serve(
+                listener,
+                self.house.clone(),
+                admin_drain.clone(),
+            ));
+        }
+        let ended = self.steer(&stop, &mut edges).await;
+        let ended = self.finish(ended, edges).await;
+        admin_drain.cancel();
+        while admin_task.join_next().await.is_some() {}
+        ended
+    }
+
+    /// Turns wishes into deeds until it is time to stop.
+    async fn steer(&mut self, stop: &CancellationToken, edges: &mut JoinSet<()>) -> Option<Ended> {
+        let log = self.house.log.clone();
+        let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
+        housekeeping.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = log.poisoned() => return Some(Ended::Disk),
+                () = stop.cancelled() => return None,
+                Some(command) = self.commands.recv() => match command {
+                    Command::Reload(answer) => {
+                        let said = self.reload().await;
+                        // The asker may have gone; the reload stands all the same.
+                        let _gone = answer.send(said);
+                    }
+                },
+                () = self.watcher.changed() => {
+                    let _logged = self.reload().await;
+                }
+                Some(ended) = self.tasks.join_next() => self.worker_ended(ended).await,
+                Some(_) = edges.join_next() => {
+                    tracing::error!("the ingress ended by itself; stopping");
+                    return Some(Ended::Unclean);
+                }
+                _ = housekeeping.tick() => self.settle_orphans().await,
+            }
+        }
+    }
+
+    /// A worker ends when its destination was removed; one that ends by itself
+    /// (a panic) is started again: its subscription knows where it was.
+    async fn worker_ended(&mut self, ended: Result<DestinationName, tokio::task::JoinError>) {
+        match ended {
+            Ok(name) => {
+                self.leaving.remove(&name);
+                tracing::info!(destination = %name, "worker.ended");
+            }
+            Err(error) => tracing::error!(%error, "worker.failed"),
+        }
+        let running = |name: &DestinationName| {
+            self.house
+                .workers
+                .get(name)
+                .is_some_and(|worker| !worker.ended())
+        };
+        let idle: Vec<Arc<Destination>> = (self.fixed.destinations.values())
+            .filter(|destination| {
+                !running(&destination.name) && !self.leaving.contains(&destination.name)
+            })
+            .cloned()
+            .collect();
+        for destination in idle {
+            self.start_worker(&destination);
+        }
+        self.settle_orphans().await;
+    }
+
+    /// Stops taking, lets what is in the air land, closes the log.
+    async fn finish(&mut self, ended: Option<Ended>, mut edges: JoinSet<()>) -> Ended {
+        let patience = self.house.front.load().limits.drain;
+        tracing::info!(?patience, "draining");
+        self.drain.cancel();
+        let landed = async {
+            while edges.join_next().await.is_some() {}
+            while self.tasks.join_next().await.is_some() {}
+        };
+        // The parts keep their own patience; this is for one that does not.
+        let in_time = tokio::time::timeout(patience + std::time::Duration::from_secs(2), landed)
+            .await
+            .is_ok();
+        edges.shutdown().await;
+        self.tasks.shutdown().await;
+        self.house.links.close();
+        if ended == Some(Ended::Disk) {
+            return Ended::Disk;
+        }
+        self.house.log.close().await;
+        match (ended, in_time) {
+            (Some(ended), _) => ended,
+            (None, true) => Ended::Clean,
+            (None, false) => Ended::Unclean,
+        }
+    }
+
+    fn start_worker(&mut self, destination: &Arc<Destination>) {
+        let shared = deliver::Shared {
+            log: self.house.log.clone(),
+            links: self.house.links.clone(),
+            clock: self.house.clock.clone(),
+            metrics: Arc::clone(&self.house.metrics),
+            json_depth: crate::payload::DEPTH_MAX,
+            drain_patience: self.house.front.load().limits.drain,
+        };
+        self.house
+            .log
+            .set_budget(&destination.name, destination.backlog);
+        let worker = Worker::start(
+            Arc::clone(destination),
+            shared,
+            self.drain.clone(),
+            &mut self.tasks,
+        );
+        self.house.workers.insert(destination.name.clone(), worker);
+    }
+
+    /// Settles what is owed to names that no configuration knows any more.
+    async fn settle_orphans(&self) {
+        let totals = self.house.log.totals();
+        for name in self.house.log.destinations() {
+            let pending = totals
+                .get(&name)
+                .is_some_and(|account| account.pending() > 0);
+            if !pending
+                || self.fixed.destinations.contains_key(&name)
+                || self.leaving.contains(&name)
+            {
+                continue;
+            }
+            match self.house.log.remove_destination(&name).await {
+                Ok(settled) => tracing::warn!(destination = %name, settled, "destination.removed"),
+                Err(error) => tracing::error!(destination = %name, %error, "destination.remove"),
+            }
+        }
+    }
+}

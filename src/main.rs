@@ -1,3 +1,7 @@
-//! The `hookfan` command.
+//! The `hookfan` command: parse, run, exit.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    hookfan::cli::main()
+}

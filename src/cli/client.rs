@@ -1,0 +1,219 @@
+//! Talking to a running gateway: its admin API and its webhook door.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpStream;
+
+use crate::config::{self, Config};
+use crate::decode::Secrets;
+
+/// The largest answer that is read.
+const ANSWER_MAX: usize = 64 << 20;
+
+/// Which gateway is meant.
+#[derive(Debug, clap::Args)]
+pub(super) struct Target {
+    /// The routing file; its server.admin is where the gateway is asked
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        default_value = "routes.toml",
+        env = "HOOKFAN_CONFIG"
+    )]
+    config: PathBuf,
+    /// The admin address, e.g. http://127.0.0.1:9090, instead of the file's
+    #[arg(long, value_name = "URL", env = "HOOKFAN_ADMIN")]
+    admin: Option<String>,
+    /// A file with the admin token, instead of the file's admin_token
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// One gateway's admin API.
+#[derive(Debug)]
+pub(super) struct Admin {
+    address: String,
+    token: Option<String>,
+}
+
+impl Target {
+    pub(super) const fn new(config: PathBuf, admin: Option<String>) -> Self {
+        Self {
+            config,
+            admin,
+            token_file: None,
+            json: false,
+        }
+    }
+
+    /// Finds the address and the token.
+    pub(super) fn admin(&self) -> anyhow::Result<Admin> {
+        let file = match self.admin {
+            Some(_) => None,
+            None => Some(read_config(&self.config)?),
+        };
+        let address = match (&self.admin, &file) {
+            (Some(url), _) => url
+                .trim_end_matches('/')
+                .strip_prefix("http://")
+                .map(str::to_owned)
+                .with_context(|| format!("--admin {url}: must start with http://"))?,
+            (None, Some(config)) => reachable(config.server.admin).to_string(),
+            (None, None) => bail!("no admin address"),
+        };
+        let token = match (&self.token_file, std::env::var("HOOKFAN_ADMIN_TOKEN")) {
+            (Some(path), _) => Some(
+                std::fs::read_to_string(path)
+                    .with_context(|| path.display().to_string())?
+                    .trim()
+                    .to_owned(),
+            ),
+            (None, Ok(token)) => Some(token),
+            (None, Err(_)) => file
+                .as_ref()
+                .and_then(|config| config.server.admin_token.as_ref())
+                .and_then(|secret| secret.expose_text())
+                .map(str::to_owned),
+        };
+        Ok(Admin { address, token })
+    }
+}
+
+/// Reads a configuration with its secrets where they can be had, without where
+/// they cannot (an operator's shell need not hold them all).
+pub(super) fn read_config(path: &std::path::Path) -> anyhow::Result<Config> {
+    let strict = config::load(path, Secrets::Resolve);
+    let read = match strict {
+        Ok(config) => Ok(config),
+        Err(_) => config::load(path, Secrets::Offline),
+    };
+    read.map_err(|complaints| {
+        anyhow::anyhow!("{} has errors:\n{}", path.display(), complaints.draw(false))
+    })
+}
+
+/// Where an address that means "every interface" is reached from here.
+pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
+    if !address.ip().is_unspecified() {
+        return address;
+    }
+    let loopback = if address.is_ipv4() {
+        [127, 0, 0, 1].into()
+    } else {
+        std::net::IpAddr::from(std::net::Ipv6Addr::LOCALHOST)
+    };
+    SocketAddr::new(loopback, address.port())
+}
+
+impl Admin {
+    /// An API known by its address alone (the demo's own).
+    pub(super) const fn at(address: String) -> Self {
+        Self {
+            address,
+            token: None,
+        }
+    }
+
+    pub(super) async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        self.ask(Method::GET, path, &HeaderMap::new(), Bytes::new())
+            .await
+    }
+
+    pub(super) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+        self.ask(Method::POST, path, &headers, Bytes::from(body.to_string()))
+            .await
+    }
+
+    pub(super) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> anyhow::Result<Value> {
+        let mut headers = headers.clone();
+        if let Some(token) = &self.token {
+            let value = HeaderValue::from_str(&format!("Bearer {token}"))
+                .context("the token is no header value")?;
+            headers.insert(header::AUTHORIZATION, value);
+        }
+        let (status, answer) = exchange(&self.address, method, path, headers, body)
+            .await
+            .with_context(|| format!("no gateway answers at {}; is it running? (`-c FILE` or `--admin URL` say which one)", self.address))?;
+        let value: Value = serde_json::from_slice(&answer).unwrap_or(Value::Null);
+        if status.is_success() {
+            return Ok(value);
+        }
+        match value.get("detail").and_then(Value::as_str) {
+            Some(detail) => bail!("{detail}"),
+            None if status == StatusCode::UNPROCESSABLE_ENTITY => bail!("{value:#}"),
+            None => bail!("the gateway answered {status}"),
+        }
+    }
+}
+
+/// One request on a connection of its own.
+pub(super) async fn exchange(
+    address: &str,
+    method: Method,
+    path: &str,
+    headers: HeaderMap,
+    body: Bytes,
+) -> anyhow::Result<(StatusCode, Bytes)> {
+    let stream = TcpStream::connect(address).await?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .body(Full::new(body))?;
+    *request.headers_mut() = headers;
+    request
+        .headers_mut()
+        .insert(header::HOST, HeaderValue::from_str(address)?);
+    let answered = async {
+        let response = sender.send_request(request).await?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), ANSWER_MAX)
+            .collect()
+            .await
+            .map_err(|error| anyhow::anyhow!("{error}"))?;
+        anyhow::Ok((status, body.to_bytes()))
+    };
+    tokio::pin!(answered);
+    tokio::pin!(connection);
+    tokio::select! {
+        answered = &mut answered => answered,
+        ended = &mut connection => {
+            ended?;
+            answered.await
+        }
+    }
+}
+
+/// Query text from the pairs that have a value.
+pub(super) fn query(pairs: &[(&str, Option<&str>)]) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    for (name, value) in pairs {
+        if let Some(value) = value {
+            query.append_pair(name, value);
+        }
+    }
+    query.finish()
+}

@@ -1,0 +1,270 @@
+//! `hookfan dead` and `hookfan replay`: what was not delivered, why, and
+//! sending it again.
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Map, Value, json};
+
+use super::client::{Admin, Target, query};
+use super::events::attempts;
+use super::status::{new_table, text};
+use super::{Exit, block_on, say, say_json};
+
+/// The filters that lists and bulk work share.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct Selection {
+    #[arg(long, value_name = "NAME")]
+    destination: Option<String>,
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
+    /// An event type, `*` and `?` allowed
+    #[arg(long = "type", value_name = "GLOB")]
+    event_type: Option<String>,
+    /// A time (2026-11-20T10:00:00Z) or an age (2h)
+    #[arg(long, value_name = "WHEN")]
+    since: Option<String>,
+    #[arg(long, value_name = "WHEN")]
+    until: Option<String>,
+    /// The conversation, e.g. qiscus/1375619
+    #[arg(long)]
+    key: Option<String>,
+    /// Why it died: exhausted, refused, unsendable, …
+    #[arg(long)]
+    reason: Option<String>,
+}
+
+impl Selection {
+    pub(super) fn pairs(&self) -> Vec<(&'static str, Option<&str>)> {
+        vec![
+            ("destination", self.destination.as_deref()),
+            ("source", self.source.as_deref()),
+            ("type", self.event_type.as_deref()),
+            ("since", self.since.as_deref()),
+            ("until", self.until.as_deref()),
+            ("key", self.key.as_deref()),
+            ("reason", self.reason.as_deref()),
+        ]
+    }
+
+    fn to_json(&self) -> Map<String, Value> {
+        let named = |(name, value): (&'static str, Option<&str>)| {
+            Some((name.to_owned(), Value::from(value?)))
+        };
+        self.pairs().into_iter().filter_map(named).collect()
+    }
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Dead {
+    /// Oldest first
+    List(List),
+    /// One dead letter: its body, and every attempt with its answer
+    Show(Show),
+    /// Owe them again, with a fresh schedule
+    Retry(Bulk),
+    /// Remove them from the list; they stay settled
+    Drop(Bulk),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct List {
+    #[command(flatten)]
+    selection: Selection,
+    /// How many, at most 1000
+    #[arg(long, default_value = "50")]
+    limit: u16,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Show {
+    /// As `dead list` shows it
+    id: String,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Name ids, or select by filters; --all is everything. Bulk work goes in steps, can be
+interrupted, and can be repeated safely.
+
+  hookfan dead retry 4294971392
+  hookfan dead retry --destination crm --reason exhausted")]
+pub(super) struct Bulk {
+    ids: Vec<String>,
+    #[command(flatten)]
+    selection: Selection,
+    /// Every one
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Each copy goes where it went the first time, unless --to names destinations or --route
+asks today's routes. Destinations see the same webhook-id again.
+
+  hookfan replay --source qiscus --since 2h --to crm")]
+pub(super) struct Replay {
+    #[command(flatten)]
+    bulk: Bulk,
+    /// Only to this destination (may be repeated)
+    #[arg(long, value_name = "NAME", conflicts_with = "route")]
+    to: Vec<String>,
+    /// To where today's routes say
+    #[arg(long)]
+    route: bool,
+}
+
+impl Dead {
+    pub(super) fn run(self) -> anyhow::Result<Exit> {
+        match self {
+            Self::List(list) => list.run(),
+            Self::Show(show) => show.run(),
+            Self::Retry(bulk) => bulk.run("/api/v1/dead:retry", Map::new(), "owed again"),
+            Self::Drop(bulk) => bulk.run("/api/v1/dead:drop", Map::new(), "dropped"),
+        }
+    }
+}
+
+impl Replay {
+    pub(super) fn run(self) -> anyhow::Result<Exit> {
+        let mut more = Map::new();
+        if !self.to.is_empty() {
+            more.insert("to".to_owned(), json!(self.to));
+        }
+        if self.route {
+            more.insert("route".to_owned(), Value::Bool(true));
+        }
+        self.bulk.run("/api/v1/replay", more, "copies owed again")
+    }
+}
+
+impl List {
+    fn run(self) -> anyhow::Result<Exit> {
+        let limit = self.limit.to_string();
+        let mut pairs = self.selection.pairs();
+        pairs.push(("limit", Some(&limit)));
+        let page = block_on(async {
+            self.target
+                .admin()?
+                .get(&format!("/api/v1/dead?{}", query(&pairs)))
+                .await
+        })?;
+        if self.target.json {
+            say_json(&page);
+            return Ok(Exit::Ok);
+        }
+        let mut table = new_table(&[
+            "id",
+            "at",
+            "destination",
+            "type",
+            "key",
+            "reason",
+            "attempts",
+            "detail",
+        ]);
+        for row in page["dead"].as_array().into_iter().flatten() {
+            let cells = [
+                "id",
+                "at",
+                "destination",
+                "type",
+                "key",
+                "reason",
+                "attempts",
+                "detail",
+            ];
+            table.add_row(cells.map(|cell| text(&row[cell])));
+        }
+        say(&table.to_string());
+        Ok(Exit::Ok)
+    }
+}
+
+impl Show {
+    fn run(self) -> anyhow::Result<Exit> {
+        let path = format!("/api/v1/dead/{}", self.id);
+        let letter = block_on(async { self.target.admin()?.get(&path).await })?;
+        if self.target.json {
+            say_json(&letter);
+            return Ok(Exit::Ok);
+        }
+        let mut lines = Vec::new();
+        for name in [
+            "id",
+            "event",
+            "source",
+            "type",
+            "key",
+            "destination",
+            "action",
+            "reason",
+            "detail",
+            "at",
+        ] {
+            lines.push(format!("{name:12} {}", text(&letter[name])));
+        }
+        lines.extend(attempts(&letter["history"]));
+        lines.push(text(&letter["original"]["body"]));
+        say(&lines.join("\n"));
+        Ok(Exit::Ok)
+    }
+}
+
+impl Bulk {
+    fn run(self, path: &str, more: Map<String, Value>, done: &str) -> anyhow::Result<Exit> {
+        let mut asked = self.selection.to_json();
+        if asked.is_empty() && self.ids.is_empty() && !self.all {
+            anyhow::bail!("say which: ids, a filter such as --destination, or --all");
+        }
+        if !self.ids.is_empty() {
+            asked.insert("ids".to_owned(), json!(self.ids));
+        }
+        if self.all {
+            asked.insert("all".to_owned(), Value::Bool(true));
+        }
+        asked.extend(more);
+        let count = block_on(async { step_through(&self.target.admin()?, path, asked).await })?;
+        if self.target.json {
+            say_json(&json!({"done": count}));
+        } else {
+            say(&format!("{count} {done}"));
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+/// Calls a stepwise action until it says there is no more.
+async fn step_through(
+    admin: &Admin,
+    path: &str,
+    mut asked: Map<String, Value>,
+) -> anyhow::Result<u64> {
+    let style = ProgressStyle::with_template("{spinner} {pos} done, {per_sec}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let progress = ProgressBar::new_spinner().with_style(style);
+    let mut count = 0;
+    loop {
+        let answer = admin.post(path, &Value::Object(asked.clone())).await?;
+        count += answer["done"].as_u64().unwrap_or(0);
+        progress.set_position(count);
+        if answer["next"].is_null() {
+            progress.finish_and_clear();
+            return Ok(count);
+        }
+        if !answer["until"].is_null() {
+            asked.insert("until".to_owned(), answer["until"].clone());
+        }
+        let cursor = if path.ends_with("replay") {
+            "before"
+        } else {
+            "after"
+        };
+        asked.insert(cursor.to_owned(), answer["next"].clone());
+    }
+}

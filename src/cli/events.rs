@@ -1,0 +1,131 @@
+//! `hookfan events`: what the log holds.
+
+use serde_json::Value;
+
+use super::client::{Target, query};
+use super::dead::Selection;
+use super::status::{new_table, text};
+use super::{Exit, block_on, say, say_json};
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Events {
+    /// Newest first
+    List(List),
+    /// One event: body, message, and every attempt at every copy
+    Show(Show),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct List {
+    #[command(flatten)]
+    selection: Selection,
+    /// How many, at most 1000
+    #[arg(long, default_value = "50")]
+    limit: u16,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Show {
+    /// The id that the sender was answered
+    id: String,
+    #[command(flatten)]
+    target: Target,
+}
+
+impl Events {
+    pub(super) fn run(self) -> anyhow::Result<Exit> {
+        match self {
+            Self::List(list) => list.run(),
+            Self::Show(show) => {
+                let path = format!("/api/v1/events/{}", show.id);
+                let event = block_on(async { show.target.admin()?.get(&path).await })?;
+                if show.target.json {
+                    say_json(&event);
+                } else {
+                    say(&drawn(&event));
+                }
+                Ok(Exit::Ok)
+            }
+        }
+    }
+}
+
+impl List {
+    fn run(self) -> anyhow::Result<Exit> {
+        let limit = self.limit.to_string();
+        let mut pairs = self.selection.pairs();
+        pairs.push(("limit", Some(&limit)));
+        let path = format!("/api/v1/events?{}", query(&pairs));
+        let page = block_on(async { self.target.admin()?.get(&path).await })?;
+        if self.target.json {
+            say_json(&page);
+            return Ok(Exit::Ok);
+        }
+        let mut table = new_table(&["id", "accepted", "source", "type", "key", "to"]);
+        for row in page["events"].as_array().into_iter().flatten() {
+            let to: Vec<String> = row["destinations"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(text)
+                .collect();
+            table.add_row([
+                text(&row["id"]),
+                text(&row["accepted_at"]),
+                text(&row["source"]),
+                text(&row["type"]),
+                text(&row["key"]),
+                to.join(" "),
+            ]);
+        }
+        say(&table.to_string());
+        Ok(Exit::Ok)
+    }
+}
+
+/// An event as a person reads it.
+pub(super) fn drawn(event: &Value) -> String {
+    let mut lines = Vec::new();
+    for name in ["id", "source", "type", "key", "accepted_at"] {
+        lines.push(format!("{name:12} {}", text(&event[name])));
+    }
+    if let Some(message) = event["message"]["text"].as_str() {
+        lines.push(format!(
+            "{:12} {} ({})",
+            "message",
+            message.replace('\n', "\n             "),
+            text(&event["message"]["direction"])
+        ));
+    }
+    for copy in event["deliveries"].as_array().into_iter().flatten() {
+        let reason = copy["reason"]
+            .as_str()
+            .map_or(String::new(), |reason| format!(" ({reason})"));
+        lines.push(format!(
+            "-> {} {}{reason} {}",
+            text(&copy["destination"]),
+            text(&copy["state"]),
+            text(&copy["detail"])
+        ));
+        lines.extend(attempts(&copy["attempts"]));
+    }
+    lines.push(text(&event["body"]));
+    lines.join("\n")
+}
+
+/// One line per attempt.
+pub(super) fn attempts(list: &Value) -> Vec<String> {
+    let line = |attempt: &Value| {
+        format!(
+            "   {:>3}. {} {} {} ms {}",
+            text(&attempt["number"]),
+            text(&attempt["at"]),
+            text(&attempt["outcome"]),
+            text(&attempt["took_ms"]),
+            text(&attempt["detail"])
+        )
+    };
+    list.as_array().into_iter().flatten().map(line).collect()
+}

@@ -1,0 +1,149 @@
+//! `hookfan run`: the gateway in the foreground.
+
+use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use super::{ConfigFile, Exit, colour, complain, install_tls};
+use crate::admin::Command;
+use crate::clock::Clock;
+use crate::gateway::{Ended, Gateway, StartError};
+use crate::log::OpenError;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Webhooks come in at server.listen (POST /hooks/<source>); health, metrics and the API are at server.admin.
+A change of the file is applied by itself, whole or not at all; `kill -HUP` does it now.
+
+  hookfan run -c routes.toml
+  hookfan run -c routes.toml --log-format json --log info")]
+pub(super) struct Run {
+    #[command(flatten)]
+    config: ConfigFile,
+    /// What to log: error, warn, info, debug, trace, or a filter as in hookfan::deliver=debug
+    #[arg(
+        long,
+        default_value = "info",
+        env = "HOOKFAN_LOG",
+        value_name = "FILTER"
+    )]
+    log: String,
+    /// human or json
+    #[arg(long, default_value = "human", value_parser = ["human", "json"], env = "HOOKFAN_LOG_FORMAT")]
+    log_format: String,
+}
+
+impl Run {
+    pub(super) fn run(self) -> anyhow::Result<Exit> {
+        start_logging(&self.log, self.log_format == "json")?;
+        install_tls();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .thread_name("hookfan")
+            .build()?;
+        let exit = runtime.block_on(serve(self.config.config));
+        // A blocking read that hangs on a dead disk must not hold up the exit.
+        runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+        exit
+    }
+}
+
+/// One line per thing that ends, on standard error.
+pub(super) fn start_logging(filter: &str, json: bool) -> anyhow::Result<()> {
+    let filter =
+        EnvFilter::try_new(filter).with_context(|| format!("--log {filter:?} is no filter"))?;
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false);
+    let started = if json {
+        lines.json().flatten_event(true).try_init()
+    } else {
+        lines.with_ansi(colour()).try_init()
+    };
+    started.map_err(|error| anyhow::anyhow!("logging: {error}"))
+}
+
+async fn serve(path: std::path::PathBuf) -> anyhow::Result<Exit> {
+    let gateway = match Gateway::open(path, Clock::system()).await {
+        Ok(gateway) => gateway,
+        Err(error) => return Ok(explain_start(&error)),
+    };
+    tracing::info!(webhooks = %gateway.ingress, admin = %gateway.admin, "serving");
+    let stop = CancellationToken::new();
+    let commands = gateway.house().commands;
+    let mut signals = tokio::task::JoinSet::new();
+    signals.spawn(listen(stop.clone(), commands));
+    let ended = gateway.run(stop).await;
+    signals.shutdown().await;
+    Ok(match ended {
+        Ended::Clean => Exit::Ok,
+        Ended::Unclean => Exit::Unclean,
+        Ended::Disk => {
+            complain(
+                "hookfan: the disk failed; what was acknowledged is safe. See the log above, mend the disk, start again.",
+            );
+            Exit::Disk
+        }
+    })
+}
+
+/// Says why the gateway did not start, in words for the operator.
+pub(super) fn explain_start(error: &StartError) -> Exit {
+    match error {
+        StartError::Config(complaints) => {
+            complain(&complaints.draw(colour()));
+            Exit::Config
+        }
+        StartError::Tls(_) => {
+            complain(&format!("hookfan: {error}"));
+            Exit::Config
+        }
+        StartError::Log(OpenError::InUse(path)) => {
+            complain(&format!(
+                "hookfan: {} is in use by another hookfan; one process a folder",
+                path.display()
+            ));
+            Exit::Failed
+        }
+        StartError::Log(OpenError::Io { .. }) => {
+            complain(&format!(
+                "hookfan: {:#}",
+                anyhow::anyhow!("{error}").context("opening the log")
+            ));
+            Exit::Disk
+        }
+        StartError::Log(OpenError::NewerFormat { .. })
+        | StartError::Links(_)
+        | StartError::Bind { .. } => {
+            complain(&format!("hookfan: {error}"));
+            Exit::Failed
+        }
+    }
+}
+
+/// SIGTERM and SIGINT stop, SIGHUP reloads.
+async fn listen(stop: CancellationToken, commands: mpsc::Sender<Command>) {
+    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::hangup()),
+    ) else {
+        tracing::error!("signals cannot be listened to");
+        return;
+    };
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => stop.cancel(),
+            _ = interrupt.recv() => stop.cancel(),
+            _ = hangup.recv() => {
+                let (answer, _logged_by_the_gateway) = oneshot::channel();
+                if commands.send(Command::Reload(answer)).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! What holds when the world misbehaves. Each test names the fault and the
+//! promise that survives it. Short forms run in `make test`; the environment
+//! scales them up to the proofs that `make proof` runs.
+
+mod backlog;
+mod disk;
+mod isolation;
+mod kill;
+mod order;
+mod reload;
+mod secrets;
+mod strangers;

@@ -1,0 +1,42 @@
+# Names for commands; no logic. `make demo` and `make test` are all a newcomer needs.
+
+CARGO ?= cargo
+TOOLS := target/tools
+DENY := $(TOOLS)/bin/cargo-deny
+
+.PHONY: demo test ci fmt lint deny unit doc bench proof clean
+
+demo: ## build, run the main job against emulators, show where to look
+	$(CARGO) run --release --locked -- demo $(DEMO)
+
+test: fmt lint unit doc deny ## everything CI runs
+
+fmt:
+	$(CARGO) fmt --check
+
+lint:
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+unit:
+	$(CARGO) test --locked
+
+doc:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --quiet
+
+deny: $(DENY)
+	$(DENY) --all-features check bans licenses sources
+
+$(DENY):
+	$(CARGO) install --locked --root $(TOOLS) --version 0.20.2 cargo-deny
+
+bench: ## criterion; figures for a commit message
+	$(CARGO) bench --locked
+
+proof: ## the long forms: an hour or so
+	HOOKFAN_KILL_CYCLES=200 HOOKFAN_STOP_CYCLES=50 HOOKFAN_ORDER_ROOMS=1000 HOOKFAN_ORDER_EVENTS=100 \
+	HOOKFAN_DISK_CYCLES=100 HOOKFAN_ISOLATION_RATE_EVENTS=20000 HOOKFAN_BACKLOG_EVENTS=1000000 \
+	HOOKFAN_RELOADS=1000 HOOKFAN_STRANGERS=2000 \
+	$(CARGO) test --release --locked --test suite faults -- --test-threads=1 --nocapture
+
+clean:
+	$(CARGO) clean

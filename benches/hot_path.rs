@@ -1,6 +1,11 @@
 //! What one event costs in the parts that every event passes: reading, routing,
 //! rendering. `make bench`; quote ratios, not times.
 
+#![allow(
+    clippy::expect_used,
+    reason = "a bench that cannot start has nothing to measure"
+)]
+
 use std::hint::black_box;
 
 use bytes::Bytes;

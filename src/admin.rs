@@ -57,7 +57,7 @@ pub struct House {
 }
 
 /// The configuration in force, as far as an operator is shown it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct InForce {
     pub hash: String,
     pub applied_at: Timestamp,

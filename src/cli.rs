@@ -1,5 +1,10 @@
 //! The command line: what was typed, what it means, and the exit codes.
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "what is indexed here is JSON, where an absent name reads as null"
+)]
+
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;

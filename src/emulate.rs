@@ -238,7 +238,7 @@ impl Desk {
         };
         let mut book = lock(&self.book);
         book.counts.calls += 1;
-        let faulty = self.faults.every > 0 && book.counts.calls % self.faults.every == 0;
+        let faulty = self.faults.every > 0 && book.counts.calls.is_multiple_of(self.faults.every);
         let (status, said) = match &checked {
             _ if faulty => (self.faults.status, "a fault on demand".to_owned()),
             Ok(()) => (200, "{\"ok\":true}".to_owned()),

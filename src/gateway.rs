@@ -29,6 +29,9 @@ pub mod apply;
 /// How often accounts without a worker are looked for.
 const HOUSEKEEPING: std::time::Duration = std::time::Duration::from_secs(5);
 
+/// Wishes that may wait for the gateway's attention.
+const COMMANDS_MAX: usize = 16;
+
 /// Why the gateway did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -114,27 +117,15 @@ impl Gateway {
             address(&listener, config.server.listen),
             address(&admin_listener, config.server.admin),
         );
-        let (commands, received) = mpsc::channel(16);
-        let front = Front {
-            limits: config.limits.clone(),
-            sources: config.sources.clone(),
-            routes: RouteTable::new(std::mem::take(&mut config.routes)),
-            proxies: config.server.proxies.clone(),
-        };
+        let (commands, received) = mpsc::channel(COMMANDS_MAX);
         let house = House {
+            front: Arc::new(ArcSwap::from_pointee(front(&mut config))),
+            // Said in full by `note_applied`, when everything runs.
+            in_force: Arc::new(ArcSwap::from_pointee(InForce::default())),
             log,
             links,
             clock,
             metrics,
-            front: Arc::new(ArcSwap::from_pointee(front)),
-            in_force: Arc::new(ArcSwap::from_pointee(InForce {
-                hash: String::new(),
-                applied_at: crate::clock::Timestamp::default(),
-                texts: Vec::new(),
-                warnings: serde_json::Value::Null,
-                admin_token: config.server.admin_token.clone(),
-                hosts: admin::host_names(admin),
-            })),
             workers: Arc::new(DashMap::new()),
             progress: Arc::default(),
             commands,
@@ -317,5 +308,15 @@ impl Gateway {
                 Err(error) => tracing::error!(destination = %name, %error, "destination.remove"),
             }
         }
+    }
+}
+
+/// What the front edge needs of a configuration; takes its routes.
+fn front(config: &mut Config) -> Front {
+    Front {
+        limits: config.limits.clone(),
+        sources: config.sources.clone(),
+        routes: RouteTable::new(std::mem::take(&mut config.routes)),
+        proxies: config.server.proxies.clone(),
     }
 }

@@ -191,7 +191,7 @@ mod tests {
         let free = State::default();
         let look = |totals: &Totals, state: &State, attempts| {
             progress
-                .standstill(&name, totals, state, attempts, tokio::time::Instant::now())
+                .standstill(&name, totals, state, attempts, Instant::now())
                 .as_secs()
         };
         assert_eq!(look(&totals, &free, 1), 0);

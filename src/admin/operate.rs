@@ -47,7 +47,7 @@ pub async fn dead(house: &House, asked: &Value, what: Dead) -> Result<Value, Ref
     let after = asked
         .get("after")
         .and_then(Value::as_str)
-        .map(|text| show::letter_id(text))
+        .map(show::letter_id)
         .transpose()?;
     // Letters that die again while this runs get a later id; `until` keeps the
     // walk from meeting them.

@@ -388,6 +388,7 @@ mod tests {
         }
     }
 
+    // X18: no text overflows a size, a duration or a rate.
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -114,6 +114,7 @@ async fn no_spelling_of_a_forbidden_address_reaches_a_canary() {
     assert_eq!(canary.connections(), 0);
 }
 
+/// X17: checked where it connects, every time.
 #[tokio::test]
 async fn a_name_that_changes_its_mind_is_asked_about_every_time() {
     let canary = Hostile::at("[::]:0", ok()).await;

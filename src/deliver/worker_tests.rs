@@ -169,6 +169,7 @@ async fn order_holds_per_conversation_under_random_failures() {
     assert_eq!(bench.endings().len(), 400);
 }
 
+/// X19: attempts have an end, and a known number.
 #[tokio::test(start_paused = true)]
 async fn a_destination_that_never_recovers_is_tried_by_the_schedule_and_then_it_is_dead() {
     let bench = Bench::new(sample::destination(), |_, _| says(503));

@@ -11,8 +11,6 @@ use crate::admin::InForce;
 use crate::config::{self, Complaints, Config};
 use crate::decode::Secrets;
 use crate::deliver::Destination;
-use crate::ingress::Front;
-use crate::route::RouteTable;
 
 impl Gateway {
     /// Reads the file again and applies it, or keeps the one in force. `Ok` is
@@ -81,19 +79,14 @@ impl Gateway {
     /// Swaps everything. New destinations exist before the first event can be
     /// owed to them; removed ones end after the last could be.
     async fn apply(&mut self, mut config: Config) {
-        let routes = RouteTable::new(std::mem::take(&mut config.routes));
+        let front = super::front(&mut config);
         self.watcher.set_files(config.files.clone());
         self.fixed = config;
         let wanted: Vec<Arc<Destination>> = self.fixed.destinations.values().cloned().collect();
         for destination in &wanted {
             self.adopt(destination);
         }
-        self.house.front.store(Arc::new(Front {
-            limits: self.fixed.limits.clone(),
-            sources: self.fixed.sources.clone(),
-            routes,
-            proxies: self.fixed.server.proxies.clone(),
-        }));
+        self.house.front.store(Arc::new(front));
         let gone: Vec<_> = {
             let known = &self.fixed.destinations;
             self.house

@@ -337,6 +337,7 @@ mod tests {
         assert!(!taken(&[]).duplicate);
     }
 
+    /// X6: our own fault is a 5xx, whatever it is.
     #[test]
     fn a_log_that_cannot_take_it_is_never_the_senders_fault() {
         for error in [

@@ -188,9 +188,9 @@ mod tests {
     }
 
     fn front(in_flight: usize) -> Front {
-        let limits = super::super::Limits {
+        let limits = crate::ingress::Limits {
             body_in_flight: in_flight,
-            ..super::super::Limits::default()
+            ..crate::ingress::Limits::default()
         };
         let proxies = vec!["127.0.0.0/8".parse().unwrap()];
         Front {

@@ -249,7 +249,7 @@ fn limits_that_contradict_each_other_are_errors() {
         ),
         (
             "[limits]\njson_depth = 1001",
-            "2:14 `limits.json_depth` must be at most 1000",
+            "2:14 `limits.json_depth` must be at most 128",
         ),
         (
             "[log]\nmax_disk = '1MiB'",
@@ -349,6 +349,7 @@ fn a_destination_says_what_it_cannot_mean() {
     );
 }
 
+/// X11: an empty block, a literal reference or a typo is never "anybody".
 #[test]
 fn nothing_but_the_word_none_lets_anybody_in() {
     for auth in [

@@ -182,14 +182,28 @@ fn requests_on_one_connection_are_answered_in_order() {
             200
         );
     }
-    let together = "GET /hooks/qiscus HTTP/1.1\r\nhost: x\r\n\r\nGET /nowhere HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
-    let answers = String::from_utf8(raw(gateway.ingress, together.as_bytes()).unwrap()).unwrap();
-    let statuses: Vec<&str> = answers
+    let post = |id: &str, close: &str| {
+        let body = message(2, id, id);
+        let signature = &signed(&body)[1].1;
+        let head = format!(
+            "POST /hooks/qiscus HTTP/1.1\r\nhost: x\r\nqiscus-sdk-signature: {signature}\r\n{close}content-length: {}\r\n\r\n",
+            body.len()
+        );
+        [head.into_bytes(), body].concat()
+    };
+    let first = qiscus(gateway.ingress, &message(2, "first", "first")).json();
+    let together = [post("first", ""), post("second", "connection: close\r\n")].concat();
+    let answers = String::from_utf8(raw(gateway.ingress, &together).unwrap()).unwrap();
+    let bodies: Vec<&str> = answers
         .lines()
-        .filter(|line| line.starts_with("HTTP/1.1"))
-        .map(|line| &line[9..12])
+        .filter(|line| line.starts_with('{'))
         .collect();
-    assert_eq!(statuses, ["405", "404"]);
+    assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 2, "{answers}");
+    let id = first["id"].as_str().unwrap();
+    assert!(
+        answers.find(id) < answers.find("\"deliveries\":0}"),
+        "{bodies:?}"
+    );
 }
 
 #[test]

@@ -260,11 +260,7 @@ fn a_signed_copy_verifies_by_standard_webhooks() {
         "sign = { scheme = \"standard\", secret = { file = \"signing\" } }",
     ));
     let encoded = base64::engine::general_purpose::STANDARD.encode(key);
-    std::fs::write(
-        gateway.folder.path().join("signing"),
-        format!("whsec_{encoded}\n"),
-    )
-    .unwrap();
+    gateway.secret("signing", &format!("whsec_{encoded}\n"));
     gateway.run();
     let body = message(1, "a", "a");
     qiscus(gateway.ingress, &body);

@@ -31,7 +31,7 @@ fn the_demo_adds_up() {
 fn a_file_with_twenty_faults_gets_twenty_complaints() {
     let file = concat!(
         env!("CARGO_MANIFEST_DIR"),
-        "/tests/suite/fixtures/config/twenty.toml"
+        "/tests/suite/fixtures/config/twenty_faults.toml"
     );
     let folder = tempfile::tempdir().unwrap();
     let output = hookfan(folder.path(), &["check", "--json", "-c", file]);
@@ -53,7 +53,7 @@ fn a_file_with_twenty_faults_gets_twenty_complaints() {
     let drawn = hookfan(folder.path(), &["check", "-c", file]);
     let drawn = String::from_utf8_lossy(&drawn.stderr).into_owned();
     for one in errors {
-        let place = format!("twenty.toml:{}:{}", one["line"], one["column"]);
+        let place = format!("twenty_faults.toml:{}:{}", one["line"], one["column"]);
         assert!(drawn.contains(&place), "{place} is not in\n{drawn}");
     }
 }

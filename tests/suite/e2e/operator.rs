@@ -125,11 +125,7 @@ fn the_accounts_add_up_across_restarts() {
 #[test]
 fn the_admin_address_admits_whom_it_should() {
     let mut gateway = Gateway::prepare("");
-    std::fs::write(
-        gateway.folder.path().join("token"),
-        "0123456789abcdef0123456789abcdef",
-    )
-    .unwrap();
+    gateway.secret("token", "0123456789abcdef0123456789abcdef");
     std::fs::write(
         gateway.file(),
         gateway

@@ -43,7 +43,7 @@ fn a_kill_loses_nothing_acknowledged_and_repeats_little() {
         Receiver::start(),
         Receiver::start(),
         Receiver::answering(move |_| {
-            if turn.fetch_add(1, Ordering::Relaxed) % 2 == 0 {
+            if turn.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
                 Reply::Status(503)
             } else {
                 Reply::Status(200)

@@ -20,7 +20,7 @@ fn a_conversation_stays_in_order_under_failures_and_kills() {
     let mut dice = 7_u64;
     let receiver = Receiver::answering(move |_| {
         dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        if (dice >> 33) % 5 == 0 {
+        if (dice >> 33).is_multiple_of(5) {
             Reply::Status(503)
         } else {
             Reply::Status(200)

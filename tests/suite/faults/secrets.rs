@@ -36,11 +36,7 @@ fn rules(gateway: &Gateway, receiver: &Receiver) -> String {
         } else {
             (*canary).to_owned()
         };
-        std::fs::write(
-            gateway.folder.path().join(format!("secret-{number}")),
-            secret,
-        )
-        .unwrap();
+        gateway.secret(&format!("secret-{number}"), &secret);
     }
     let url = receiver.url();
     format!(
@@ -55,36 +51,8 @@ fn rules(gateway: &Gateway, receiver: &Receiver) -> String {
     )
 }
 
-#[test]
-fn no_secret_is_in_any_log_line_metric_answer_or_error() {
-    // A destination that echoes what it was sent, as an error page would.
-    let receiver = Receiver::answering(|request| {
-        let echo = format!("you sent {} {:?}", request.target, request.headers);
-        Reply::Full(
-            400,
-            vec![("x-echo".to_owned(), request.target.clone())],
-            echo.into_bytes(),
-        )
-    });
-    let mut gateway = Gateway::prepare("").at_level("trace");
-    let text = gateway.text(&rules(&gateway, &receiver)).replace(
-        "data_dir",
-        "admin_token = { file = \"secret-5\" }\ndata_dir",
-    );
-    std::fs::write(gateway.file(), &text).unwrap();
-    gateway.run();
-    assert_eq!(qiscus(gateway.ingress, &message(1, "a", "a")).status, 200);
-    for token in ["wrong", CANARIES[4]] {
-        let answer = ask(
-            gateway.ingress,
-            "POST",
-            "/hooks/shop",
-            &[("x-shop-token".to_owned(), token.to_owned())],
-            b"{\"a\":1}",
-        )
-        .unwrap();
-        assert_eq!(answer.status, if token == "wrong" { 401 } else { 200 });
-    }
+/// All that an operator can be shown, after deliveries have failed.
+fn everything_shown(gateway: &Gateway, text: &str) -> Vec<String> {
     let bearer = [(
         "authorization".to_owned(),
         format!("Bearer {}", CANARIES[5]),
@@ -146,6 +114,40 @@ fn no_secret_is_in_any_log_line_metric_answer_or_error() {
                 + &String::from_utf8_lossy(&output.stderr),
         );
     }
+    shown
+}
+
+#[test]
+fn no_secret_is_in_any_log_line_metric_answer_or_error() {
+    // A destination that echoes what it was sent, as an error page would.
+    let receiver = Receiver::answering(|request| {
+        let echo = format!("you sent {} {:?}", request.target, request.headers);
+        Reply::Full(
+            400,
+            vec![("x-echo".to_owned(), request.target.clone())],
+            echo.into_bytes(),
+        )
+    });
+    let mut gateway = Gateway::prepare("").at_level("trace");
+    let text = gateway.text(&rules(&gateway, &receiver)).replace(
+        "data_dir",
+        "admin_token = { file = \"secret-5\" }\ndata_dir",
+    );
+    std::fs::write(gateway.file(), &text).unwrap();
+    gateway.run();
+    assert_eq!(qiscus(gateway.ingress, &message(1, "a", "a")).status, 200);
+    for token in ["wrong", CANARIES[4]] {
+        let answer = ask(
+            gateway.ingress,
+            "POST",
+            "/hooks/shop",
+            &[("x-shop-token".to_owned(), token.to_owned())],
+            b"{\"a\":1}",
+        )
+        .unwrap();
+        assert_eq!(answer.status, if token == "wrong" { 401 } else { 200 });
+    }
+    let mut shown = everything_shown(&gateway, &text);
     let command_line = std::fs::read_to_string(format!("/proc/{}/cmdline", gateway.pid())).unwrap();
     shown.push(command_line);
     gateway.stop();

@@ -23,7 +23,6 @@ pub struct Gateway {
     child: Option<Child>,
     level: String,
     wrapper: Vec<String>,
-    environment: Vec<(String, String)>,
 }
 
 impl Gateway {
@@ -44,11 +43,18 @@ impl Gateway {
             child: None,
             level: "info".to_owned(),
             wrapper: Vec::new(),
-            environment: Vec::new(),
         };
-        std::fs::write(gateway.folder.path().join("qiscus-token"), QISCUS_TOKEN).unwrap();
+        gateway.secret("qiscus-token", QISCUS_TOKEN);
         gateway.write(rules);
         gateway
+    }
+
+    /// A secret's file, for nobody else to read.
+    pub fn secret(&self, name: &str, value: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, value).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
     }
 
     /// Replaces the file's rules (in place, as an editor that truncates does).
@@ -87,11 +93,6 @@ impl Gateway {
         self
     }
 
-    pub fn with_environment(mut self, name: &str, value: &str) -> Self {
-        self.environment.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
     /// Starts the process and waits until it serves.
     pub fn run(&mut self) {
         self.spawn();
@@ -118,7 +119,6 @@ impl Gateway {
             .args(&words[1..])
             .args(["run", "--log-format", "json", "--log", &self.level, "-c"])
             .arg(self.file())
-            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

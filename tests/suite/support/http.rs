@@ -93,8 +93,6 @@ pub struct Request {
     pub target: String,
     pub headers: Headers,
     pub body: Vec<u8>,
-    /// The head as it came.
-    pub head: String,
 }
 
 impl Request {
@@ -112,7 +110,7 @@ impl Request {
 
 /// `None` where the other side closed between requests.
 pub fn read_request(stream: &mut BufReader<TcpStream>) -> Result<Option<Request>> {
-    let Some((first, headers, head)) = read_head(stream)? else {
+    let Some((first, headers)) = read_head(stream)? else {
         return Ok(None);
     };
     let mut words = first.split(' ');
@@ -126,13 +124,12 @@ pub fn read_request(stream: &mut BufReader<TcpStream>) -> Result<Option<Request>
         target,
         headers,
         body,
-        head,
     }))
 }
 
 fn read_answer(stream: &mut BufReader<TcpStream>) -> Result<Answer> {
     loop {
-        let (first, headers, _) =
+        let (first, headers) =
             read_head(stream)?.ok_or_else(|| Error::from(ErrorKind::UnexpectedEof))?;
         let status = first
             .split(' ')
@@ -151,23 +148,20 @@ fn read_answer(stream: &mut BufReader<TcpStream>) -> Result<Answer> {
     }
 }
 
-fn read_head(stream: &mut BufReader<TcpStream>) -> Result<Option<(String, Headers, String)>> {
-    let mut head = String::new();
+fn read_head(stream: &mut BufReader<TcpStream>) -> Result<Option<(String, Headers)>> {
     let mut first = String::new();
     if stream.read_line(&mut first)? == 0 {
         return Ok(None);
     }
-    head.push_str(&first);
     let mut headers = Headers::new();
     loop {
         let mut line = String::new();
         if stream.read_line(&mut line)? == 0 {
             return Err(Error::from(ErrorKind::UnexpectedEof));
         }
-        head.push_str(&line);
         let line = line.trim_end();
         if line.is_empty() {
-            return Ok(Some((first.trim_end().to_owned(), headers, head)));
+            return Ok(Some((first.trim_end().to_owned(), headers)));
         }
         if let Some((name, value)) = line.split_once(':') {
             headers.push((name.to_owned(), value.trim().to_owned()));

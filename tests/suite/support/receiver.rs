@@ -15,12 +15,8 @@ pub enum Reply {
     Status(u16),
     /// A status with headers and a body.
     Full(u16, Vec<(String, String)>, Vec<u8>),
-    /// Answer, but only then.
-    After(Duration, u16),
     /// Never answer; hold the connection.
     Hang,
-    /// Close without a word.
-    Reset,
     /// These bytes, then close.
     Raw(Vec<u8>),
 }
@@ -123,8 +119,8 @@ fn serve(stream: TcpStream, arrived: &Mutex<Vec<Arrived>>, script: &Mutex<Box<Sc
         let at = Instant::now();
         let reply = (script.lock().unwrap())(&request);
         let status = match &reply {
-            Reply::Status(status) | Reply::Full(status, ..) | Reply::After(_, status) => *status,
-            Reply::Hang | Reply::Reset | Reply::Raw(_) => 0,
+            Reply::Status(status) | Reply::Full(status, ..) => *status,
+            Reply::Hang | Reply::Raw(_) => 0,
         };
         arrived.lock().unwrap().push(Arrived {
             request,
@@ -133,10 +129,6 @@ fn serve(stream: TcpStream, arrived: &Mutex<Vec<Arrived>>, script: &Mutex<Box<Sc
         });
         let answer = match reply {
             Reply::Status(status) => {
-                format!("HTTP/1.1 {status} X\r\ncontent-length: 2\r\n\r\nok").into_bytes()
-            }
-            Reply::After(delay, status) => {
-                std::thread::sleep(delay);
                 format!("HTTP/1.1 {status} X\r\ncontent-length: 2\r\n\r\nok").into_bytes()
             }
             Reply::Full(status, headers, body) => {
@@ -149,10 +141,6 @@ fn serve(stream: TcpStream, arrived: &Mutex<Vec<Arrived>>, script: &Mutex<Box<Sc
             }
             Reply::Raw(bytes) => {
                 let _gone = stream.get_mut().write_all(&bytes);
-                let _gone = stream.get_mut().shutdown(Shutdown::Both);
-                return;
-            }
-            Reply::Reset => {
                 let _gone = stream.get_mut().shutdown(Shutdown::Both);
                 return;
             }

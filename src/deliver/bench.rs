@@ -130,13 +130,14 @@ impl Ledger for Book {
         settlement: Settlement,
         attempt: Option<Attempt>,
         detail: &str,
-    ) {
+    ) -> bool {
         let mut page = self.page();
         page.started.remove(&offset);
         page.open.remove(&offset).expect("settled once");
         page.settled
             .insert(offset, (settlement, attempt, detail.to_owned()));
         self.0.settled.notify_waiters();
+        true
     }
 
     fn set_paused(&self, paused: bool) {

@@ -23,7 +23,7 @@ pub(super) trait Ledger: Send + Sync + 'static {
         settlement: Settlement,
         attempt: Option<Attempt>,
         detail: &str,
-    );
+    ) -> bool;
     fn set_paused(&self, paused: bool);
     /// The customer of the event's conversation, as the event says or as
     /// remembered.
@@ -62,9 +62,9 @@ impl Ledger for Account {
         settlement: Settlement,
         attempt: Option<Attempt>,
         detail: &str,
-    ) {
+    ) -> bool {
         self.subscription
-            .settle(offset, settlement, attempt, detail);
+            .settle(offset, settlement, attempt, detail)
     }
 
     fn set_paused(&self, paused: bool) {

@@ -44,13 +44,16 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
                 (Settlement::Dead(reason), detail)
             }
         };
+        if !self.ledger.settle(turn.offset, settlement, None, &detail) {
+            // Dropped meanwhile by its budget: it has its end, and only one.
+            return self.lanes.end(turn, now);
+        }
         if settlement == Settlement::Dead(Reason::Late) {
             self.report.late();
         }
         let attempts = delivery
             .attempts
             .max(turn.tried.map_or(0, |tried| tried.attempts));
-        self.ledger.settle(turn.offset, settlement, None, &detail);
         self.report.settled(
             delivery.stored.event.id,
             settlement,

@@ -189,20 +189,23 @@ impl Subscription {
     }
 
     /// Writes how it ended. `attempt`: the last one, if one was made. Exactly
-    /// one settlement counts; a second is ignored.
+    /// one settlement counts; a second is ignored. `false`: it was settled
+    /// meanwhile (dropped by its budget), and this one counts for nothing.
     pub fn settle(
         &self,
         offset: Offset,
         settlement: Settlement,
         attempt: Option<Attempt>,
         detail: &str,
-    ) {
-        if let Some(settling) = self
+    ) -> bool {
+        let settled = self
             .account
-            .settle(offset, settlement, attempt, detail.to_owned())
-        {
+            .settle(offset, settlement, attempt, detail.to_owned());
+        let counts = settled.is_some();
+        if let Some(settling) = settled {
             self.handle.shared.send(Command::Settle(settling));
         }
+        counts
     }
 }
 

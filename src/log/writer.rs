@@ -279,7 +279,8 @@ impl Writer {
     }
 
     /// Makes everything drawn so far real: letters, records, sync, and only
-    /// then the news of it.
+    /// then the news of it. Who asked is told last, when every budget holds
+    /// again.
     pub(super) fn commit(&mut self) -> Result<(), Broken> {
         loop {
             self.bury()?;
@@ -298,6 +299,7 @@ impl Writer {
             self.publish();
             if !self.drop_oldest()? {
                 self.batch.room = None;
+                self.reply();
                 return Ok(());
             }
         }
@@ -341,7 +343,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Tells everybody what is durable now.
+    /// Brings what is durable now to who wants it.
     fn publish(&mut self) {
         if let Some(active) = &self.active {
             self.shared
@@ -360,6 +362,9 @@ impl Writer {
                 }
             }
         }
+    }
+
+    fn reply(&mut self) {
         for (reply, receipts) in self.batch.replies.drain(..) {
             let _nobody_waits = reply.send(Ok(receipts));
         }

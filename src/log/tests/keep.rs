@@ -141,6 +141,36 @@ async fn a_full_budget_that_drops_drops_the_oldest_that_is_not_in_the_air() {
 }
 
 #[tokio::test]
+async fn what_was_handed_out_but_not_started_is_dropped_before_the_answer() {
+    for handed_out in 0..3 {
+        let house = House::new();
+        let log = house.open();
+        log.set_budget(&name("a"), budget(3, WhenFull::DropOldest));
+        let mut a = log.subscribe(&name("a"));
+        let mut held = Vec::new();
+        for n in 0..6 {
+            put(&log, n, &["a"]).await;
+            // At once: who was answered finds the budget kept.
+            let pending = (n + 1).min(3);
+            assert_eq!(totals(&log, "a"), [n + 1, 0, 0, n + 1 - pending, pending]);
+            if n < handed_out {
+                held.push(next(&mut a).await.stored.offset);
+            }
+        }
+        for at in held {
+            assert!(!a.start(at) && a.reread(at).await.is_none());
+            assert!(!a.settle(at, Settlement::Delivered, None, ""), "too late");
+        }
+        for n in 3..6 {
+            let delivery = next(&mut a).await;
+            assert_eq!(delivery.stored.event, event(n));
+            assert!(a.start(delivery.stored.offset));
+        }
+        adds_up(&log);
+    }
+}
+
+#[tokio::test]
 async fn only_what_is_settled_and_old_goes() {
     let mut house = House::with_segments(1 << 13);
     let log = house.open();

@@ -41,6 +41,7 @@ mod record;
 mod recover;
 mod retain;
 mod room;
+mod seen;
 mod segment;
 mod state;
 mod subscription;

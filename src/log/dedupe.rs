@@ -12,15 +12,17 @@ use sha2::{Digest, Sha256};
 
 use super::disk::Disk;
 use super::record::{In, Out};
+pub(super) use super::seen::Seen;
+use super::seen::SeenIds;
 use super::segment::{self, FORMAT, LogId};
 use crate::clock::Timestamp;
 use crate::event::EventId;
 
 const MAGIC: [u8; 8] = *b"hookfani";
-
-/// Half of a SHA-256 over source and vendor id: short, and nobody can make two
-/// that collide.
-pub(super) type Seen = [u8; 16];
+/// Vendor ids that are remembered at once, at most: beyond it the oldest go
+/// before the window ends, and a resend of those is a new event. They take
+/// about 200 MB; at 19 events a second the window of three days fills it.
+const IDS_MAX: usize = 5_000_000;
 
 pub(super) fn key(source: &str, vendor_id: &str) -> Seen {
     let mut hash = Sha256::new();
@@ -34,21 +36,31 @@ pub(super) fn key(source: &str, vendor_id: &str) -> Seen {
     seen
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Dedupe {
     window: Duration,
-    seen: HashMap<Seen, EventId>,
-    /// Of the segment being written.
-    fresh: Vec<(Seen, EventId)>,
+    ids_max: usize,
+    seen: SeenIds,
+    /// Where the ids of the segment being written begin.
+    fresh: u64,
     /// The `.ids` files there are, and when the last event in each was accepted.
     files: HashMap<u32, Timestamp>,
+    /// How many went before their time since that was last said, and when the
+    /// last of them was accepted.
+    crowded_out: u64,
+    floor: Timestamp,
 }
 
 impl Dedupe {
     pub(super) fn new(window: Duration) -> Self {
         Self {
             window,
-            ..Self::default()
+            ids_max: IDS_MAX,
+            seen: SeenIds::new(fastrand::u64(..)),
+            fresh: 0,
+            files: HashMap::new(),
+            crowded_out: 0,
+            floor: Timestamp::default(),
         }
     }
 
@@ -56,14 +68,19 @@ impl Dedupe {
     pub(super) fn get(&self, seen: &Seen, now: Timestamp) -> Option<EventId> {
         self.seen
             .get(seen)
-            .copied()
             .filter(|id| id.accepted_at().plus(self.window) > now)
     }
 
     /// An event of the segment being written.
     pub(super) fn remember(&mut self, seen: Seen, id: EventId) {
-        self.seen.insert(seen, id);
-        self.fresh.push((seen, id));
+        while self.seen.len() >= self.ids_max {
+            if let Some(oldest) = self.seen.oldest() {
+                self.floor = self.floor.max(oldest.accepted_at());
+            }
+            self.crowded_out += 1;
+            self.seen.pop();
+        }
+        self.seen.push(seen, id);
     }
 
     /// Writes what the segment being sealed added.
@@ -74,13 +91,11 @@ impl Dedupe {
         log: &LogId,
         segment: u32,
     ) -> io::Result<()> {
-        let entries = std::mem::take(&mut self.fresh);
-        let written = self.write(disk, folder, log, segment, &entries);
-        if written.is_err() {
-            // They go into the next segment's file.
-            self.fresh = entries;
-        }
-        written
+        let entries: Vec<_> = self.seen.since(self.fresh).copied().collect();
+        // If that fails they go into the next segment's file.
+        self.write(disk, folder, log, segment, &entries)?;
+        self.fresh = self.seen.next_number();
+        Ok(())
     }
 
     pub(super) fn write(
@@ -146,25 +161,59 @@ impl Dedupe {
         Ok(true)
     }
 
-    /// Takes entries that are on disk elsewhere.
+    /// Learns the files that have outlived their segment: they are older than
+    /// the segments that are there.
+    pub(super) fn load_others(
+        &mut self,
+        disk: &dyn Disk,
+        folder: &Path,
+        log: &LogId,
+        is_there: impl Fn(u32) -> bool,
+    ) -> io::Result<()> {
+        let files = disk.list(folder)?;
+        let mut ids: Vec<u32> = files
+            .iter()
+            .filter_map(|(name, _)| segment::parse_name(name, ".ids"))
+            .filter(|id| !is_there(*id))
+            .collect();
+        ids.sort_unstable();
+        for id in ids {
+            self.load(disk, folder, log, id)?;
+        }
+        Ok(())
+    }
+
+    /// Takes entries that are on disk elsewhere; the oldest segment's first.
     pub(super) fn learn(&mut self, entries: &[(Seen, EventId)]) {
         for (seen, id) in entries {
-            let known = self.seen.entry(*seen).or_insert(*id);
-            *known = (*known).max(*id);
+            if self.seen.get(seen).is_none_or(|known| known < *id) {
+                self.remember(*seen, *id);
+            }
         }
+        self.fresh = self.seen.next_number();
     }
 
     /// Forgets what the window has left behind; says which files may go. A
     /// segment that is there keeps its file: else a restart would read it.
     pub(super) fn expire(&mut self, now: Timestamp, is_there: impl Fn(u32) -> bool) -> Vec<u32> {
-        let window = self.window;
+        let (window, floor) = (self.window, self.floor);
         let gone = |at: Timestamp| at.plus(window) <= now;
-        let old = self
+        while self.seen.oldest().is_some_and(|id| gone(id.accepted_at())) {
+            self.seen.pop();
+        }
+        if self.crowded_out > 0 {
+            let (ids, max) = (std::mem::take(&mut self.crowded_out), self.ids_max);
+            tracing::warn!(
+                ids,
+                max,
+                "more vendor ids than are remembered: resends of the oldest are new events"
+            );
+        }
+        let files = self
             .files
             .iter()
-            .filter(|(segment, last)| gone(**last) && !is_there(**segment));
-        let old: Vec<u32> = old.map(|(segment, _)| *segment).collect();
-        self.seen.retain(|_, id| !gone(id.accepted_at()));
+            .filter(|(segment, last)| (gone(**last) || **last < floor) && !is_there(**segment));
+        let old: Vec<u32> = files.map(|(segment, _)| *segment).collect();
         self.files.retain(|segment, _| !old.contains(segment));
         old
     }
@@ -185,4 +234,52 @@ fn parse(bytes: &[u8], log: &LogId) -> Option<Vec<(Seen, EventId)>> {
         .collect::<Option<_>>()?;
     input.end()?;
     Some(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{START, disk::SimDisk};
+    use super::*;
+
+    fn id(n: u64) -> (Seen, EventId) {
+        let at = START.plus(Duration::from_secs(n));
+        (key("s", &n.to_string()), EventId::new(at, u128::from(n)))
+    }
+
+    /// The limit is reached in the first segment already; what a file holds is
+    /// learnt again up to the limit, and the file of what went may go, too.
+    #[test]
+    fn beyond_so_many_ids_the_oldest_go_first() {
+        let (disk, folder, log) = (SimDisk::default(), Path::new("/log"), [7; 16]);
+        let small = || Dedupe {
+            ids_max: 3,
+            ..Dedupe::new(Duration::from_secs(3600))
+        };
+        let known = |dedupe: &Dedupe| -> Vec<u64> {
+            let known = |n: &u64| dedupe.get(&id(*n).0, START) == Some(id(*n).1);
+            (0..20).filter(known).collect()
+        };
+        let mut dedupe = small();
+        for (segment, last) in [(1, 5), (2, 9)] {
+            for n in last - 5 + u64::from(segment == 2)..last {
+                let (seen, id) = id(n);
+                dedupe.remember(seen, id);
+            }
+            dedupe.seal(&disk, folder, &log, segment).unwrap();
+        }
+        assert_eq!(known(&dedupe), [6, 7, 8]);
+        assert_eq!(dedupe.expire(START, |_| false), [1]);
+        assert_eq!(dedupe.crowded_out, 0, "said");
+        let mut again = small();
+        for segment in [1, 2] {
+            assert!(again.load(&disk, folder, &log, segment).unwrap());
+        }
+        assert_eq!(known(&again), [6, 7, 8]);
+        let later = START.plus(Duration::from_secs(3600 + 7));
+        assert_eq!(
+            again.expire(later, |segment| segment == 1),
+            Vec::<u32>::new()
+        );
+        assert_eq!(again.seen.len(), 1);
+    }
 }

@@ -19,7 +19,7 @@ use super::disk::{Disk, is_full, monotonic};
 use super::found::{Candidate, candidates, log_id, newest_checkpoint};
 use super::ledger::Ledger;
 use super::record::{EventHead, Fact, Tag};
-use super::segment::{self, FIRST, LogId, Met, Segment, Summary};
+use super::segment::{FIRST, LogId, Met, Segment, Summary};
 use super::state::{Names, Shared};
 use super::writer::{Broken, Writer};
 use super::{Origin, Settings, SourceTotals};
@@ -91,12 +91,14 @@ pub(super) fn open(
         .max()
         .unwrap_or(0)
         + 1;
+    let there = |id| found.iter().any(|candidate| candidate.id == id);
+    fold.dedupe
+        .load_others(&*disk, &root.join("log"), &log, there)
+        .map_err(failed(&root))?;
     for candidate in found {
         let path = candidate.path.clone();
         fold.segment(&*disk, candidate).map_err(failed(&path))?;
     }
-    fold.load_other_ids(&*disk, &root.join("log"))
-        .map_err(failed(&root))?;
     fold.bury_the_missing();
     let (dead, loaded) = DeadLog::load(&disk, &root.join("dead"), log, settings.segment_bytes)
         .map_err(failed(&root.join("dead")))?;
@@ -370,18 +372,6 @@ impl Fold {
                 self.sources.entry(source).or_default().duplicate += count
             }
         }
-    }
-
-    /// Vendor ids outlive their segment.
-    fn load_other_ids(&mut self, disk: &dyn Disk, folder: &Path) -> io::Result<()> {
-        for (name, _) in disk.list(folder)? {
-            if let Some(id) =
-                segment::parse_name(&name, ".ids").filter(|id| !self.segments.contains_key(id))
-            {
-                self.dedupe.load(disk, folder, &self.log, id)?;
-            }
-        }
-        Ok(())
     }
 
     /// What is pending in a segment that is not there any more cannot be

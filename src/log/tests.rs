@@ -3,7 +3,7 @@
 mod again;
 mod crash;
 mod damage;
-mod disk;
+pub(super) mod disk;
 mod flow;
 mod keep;
 mod pure;

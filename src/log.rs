@@ -36,6 +36,7 @@ mod found;
 mod frame;
 pub mod inspect;
 mod ledger;
+mod letter;
 mod read;
 mod record;
 mod recover;

@@ -90,10 +90,28 @@ impl Writer {
             if !self.room_for(fresh.iter().map(Fresh::bytes_max).sum::<usize>() + HEADER)? {
                 return Ok(Err(AppendError::DiskFull));
             }
+            if !self.room_for_letters(&fresh, now)? {
+                self.say_full(true);
+                return Ok(Err(AppendError::DiskFull));
+            }
             self.draw(fresh, origin, now)?;
         }
         self.count_duplicates(duplicates)?;
         Ok(Ok(receipts))
+    }
+
+    /// Keeps room for the letters of copies that will be dead at birth: an
+    /// event is not taken whose letters might find none.
+    fn room_for_letters(&self, fresh: &[Fresh], now: Timestamp) -> Result<bool, Broken> {
+        let bytes = letters_max(fresh);
+        if bytes == 0 {
+            return Ok(true);
+        }
+        match self.shared.dead.reserve(bytes, now) {
+            Ok(()) => Ok(true),
+            Err(DeadError::Full) => Ok(false),
+            Err(DeadError::Broken(error)) => Err(Broken(error)),
+        }
     }
 
     /// The accounts of an event's copies; one destination gets one.
@@ -319,24 +337,44 @@ impl Fresh {
 /// Whether a destination says no to the whole webhook. What an operator asks
 /// for is refused too rather than turned into another dead letter.
 fn admit(fresh: &[Fresh], origin: Origin) -> Result<(), AppendError> {
-    let mut asked: HashMap<u32, (u64, u64)> = HashMap::new();
-    for fresh in fresh {
-        for (account, _) in &fresh.copies {
-            let (events, bytes) = asked.entry(account.id).or_default();
-            *events += 1;
-            *bytes += u64::from(fresh.size);
-            let when_full = lock(&account.state).budget.map(|budget| budget.when_full);
-            let refuses = match when_full {
-                Some(WhenFull::Reject) => true,
-                Some(WhenFull::DeadLetter) => origin != Origin::Accepted,
-                Some(WhenFull::DropOldest) | None => false,
-            };
-            if refuses && is_over(account, *events, *bytes) {
-                return Err(AppendError::BacklogFull(account.name.clone()));
-            }
-        }
+    let refuses = |when_full| match when_full {
+        WhenFull::Reject => true,
+        WhenFull::DeadLetter => origin != Origin::Accepted,
+        WhenFull::DropOldest => false,
+    };
+    match beyond(fresh).find(|(_, _, when_full)| refuses(*when_full)) {
+        Some((account, _, _)) => Err(AppendError::BacklogFull(account.name.clone())),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// What the letters of copies that die at birth take, at most.
+fn letters_max(fresh: &[Fresh]) -> u64 {
+    beyond(fresh)
+        .filter(|(_, _, when_full)| *when_full == WhenFull::DeadLetter)
+        .map(|(_, fresh, _)| (fresh.bytes_max() + LETTER_BYTES) as u64)
+        .sum()
+}
+
+/// What a letter takes besides its event, and more.
+const LETTER_BYTES: usize = 256;
+
+/// The copies beyond their account's budget, if all before them stay.
+fn beyond(fresh: &[Fresh]) -> impl Iterator<Item = (&Account, &Fresh, WhenFull)> {
+    let mut asked: HashMap<u32, (u64, u64)> = HashMap::new();
+    let copies = fresh.iter().flat_map(|fresh| {
+        fresh
+            .copies
+            .iter()
+            .map(move |(account, _)| (account, fresh))
+    });
+    copies.filter_map(move |(account, fresh)| {
+        let when_full = lock(&account.state).budget?.when_full;
+        let (events, bytes) = asked.entry(account.id).or_default();
+        *events += 1;
+        *bytes += u64::from(fresh.size);
+        is_over(account, *events, *bytes).then_some((&**account, fresh, when_full))
+    })
 }
 
 /// Whether so much more would be beyond an account's budget.

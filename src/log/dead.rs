@@ -9,100 +9,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::disk::{Disk, is_full};
-use super::record::{self, EventHead, Frame, In, Tag};
-use super::segment::{self, FIRST, FORMAT, Header, LogId, Met, Segment};
-use super::{Attempt, DeadLetter, Origin, lock};
+pub(super) use super::letter::{Card, Letter};
+use super::lock;
+use super::record::{Frame, In, Tag};
+use super::segment::{self, FIRST, FORMAT, Header, LogId, Met, Segment, write_zeros};
 use crate::clock::Timestamp;
-use crate::event::{Action, DestinationName, Event, Offset};
-use crate::settle::Reason;
+use crate::event::{DestinationName, Offset};
 
-/// A dead letter in full.
-#[derive(Clone, Debug)]
-pub(super) struct Letter {
-    /// Where its obligation lies, or lay, in the log.
-    pub(super) owed_at: Offset,
-    pub(super) destination: DestinationName,
-    pub(super) action: Action,
-    pub(super) reason: Reason,
-    pub(super) detail: String,
-    /// How many attempts there were; the log may not hold all of them any more.
-    pub(super) attempts: u32,
-    pub(super) history: Vec<Attempt>,
-    pub(super) at: Timestamp,
-    pub(super) event: Event,
-}
-
-impl Letter {
-    fn write(&self, frame: &mut Frame) -> Offset {
-        frame.put(Tag::Letter, |out| {
-            out.u64(self.owed_at.0);
-            out.at(self.at);
-            out.u8(self.reason.code());
-            out.u32(self.attempts);
-            out.text(self.destination.as_str());
-            out.text(&self.action.name);
-            out.text(&self.action.with);
-            out.text(&self.detail);
-            record::write_attempts(out, &self.history);
-            record::write_event(out, &self.event, Origin::Accepted, &[]);
-        })
-    }
-
-    pub(super) fn read(payload: &[u8]) -> Option<Self> {
-        let mut input = In(payload);
-        Some(Self {
-            owed_at: Offset(input.u64()?),
-            at: input.at()?,
-            reason: Reason::from_code(input.u8()?)?,
-            attempts: input.u32()?,
-            destination: input.text()?.into(),
-            action: Action {
-                name: input.text()?.into(),
-                with: input.text()?.into(),
-            },
-            detail: input.text()?.to_owned(),
-            history: record::read_attempts(&mut input)?,
-            event: EventHead::read(input.0)?.event()?,
-        })
-    }
-
-    fn card(&self) -> Card {
-        let destination = self.destination.clone();
-        Card {
-            owed_at: self.owed_at,
-            destination,
-            reason: self.reason,
-            at: self.at,
-        }
-    }
-
-    /// Without its body, as lists show it.
-    pub(super) fn summary(&self, id: Offset) -> DeadLetter {
-        DeadLetter {
-            id,
-            event: self.event.id,
-            source: self.event.source.clone(),
-            kind: self.event.kind.clone(),
-            event_type: self.event.event_type.clone(),
-            key: self.event.key.clone(),
-            destination: self.destination.clone(),
-            action: self.action.clone(),
-            reason: self.reason,
-            detail: self.detail.clone(),
-            attempts: self.attempts,
-            at: self.at,
-        }
-    }
-}
-
-/// What is remembered of each dead letter: enough to list and filter most.
-#[derive(Clone, Debug)]
-pub(super) struct Card {
-    pub(super) owed_at: Offset,
-    pub(super) destination: DestinationName,
-    pub(super) reason: Reason,
-    pub(super) at: Timestamp,
-}
+/// How far the zeroed runway goes on at once.
+const STEP_BYTES: u64 = 64 * 1024;
 
 #[derive(Debug)]
 struct DeadSegment {
@@ -118,6 +33,8 @@ struct Index {
     keys: HashSet<(Offset, DestinationName)>,
     counts: HashMap<DestinationName, u64>,
     segments: BTreeMap<u32, DeadSegment>,
+    /// No letter is older than this.
+    oldest: Option<Timestamp>,
 }
 
 impl Index {
@@ -126,10 +43,31 @@ impl Index {
             return;
         }
         *self.counts.entry(card.destination.clone()).or_default() += 1;
+        self.oldest = Some(self.oldest.map_or(card.at, |oldest| oldest.min(card.at)));
         if let Some(segment) = self.segments.get_mut(&at.segment()) {
             segment.live += 1;
         }
         self.cards.insert(at, card);
+    }
+
+    /// Takes off what is too old. Looks at each only when one of them is.
+    fn forget(&mut self, too_old: impl Fn(Timestamp) -> bool) {
+        if !self.oldest.is_some_and(&too_old) {
+            return;
+        }
+        let old = self.cards.iter().filter(|(_, card)| too_old(card.at));
+        let old: Vec<Offset> = old.map(|(at, _)| *at).collect();
+        for at in old {
+            self.remove(at);
+        }
+        self.oldest = self.cards.values().map(|card| card.at).min();
+    }
+
+    /// The name as the index holds it already.
+    fn name(&self, name: &str) -> DestinationName {
+        let fresh = DestinationName::from(name);
+        let known = self.counts.get_key_value(&fresh);
+        known.map_or_else(|| fresh.clone(), |(known, _)| known.clone())
     }
 
     fn remove(&mut self, at: Offset) -> bool {
@@ -171,6 +109,10 @@ struct Active {
     segment: Option<Arc<Segment>>,
     next: u32,
     frame: Frame,
+    /// Bytes of the segment's file; what lies beyond its end is zeros.
+    allocated: u64,
+    /// Bytes of them that are promised to letters.
+    reserved: u64,
 }
 
 /// What loading the folder found.
@@ -204,9 +146,8 @@ impl DeadLog {
             index.remove(at);
         }
         let active = Active {
-            segment: None,
             next: ids.last().map_or(1, |id| id + 1),
-            frame: Frame::default(),
+            ..Active::default()
         };
         let dead = Self {
             disk: Arc::clone(disk),
@@ -256,8 +197,8 @@ impl DeadLog {
                     payload,
                     ..
                 } => {
-                    if let Some(letter) = Letter::read(payload) {
-                        index.add(at, letter.card());
+                    if let Some(card) = Card::read(payload, |name| index.name(name)) {
+                        index.add(at, card);
                     }
                 }
                 Met::Record {
@@ -287,17 +228,27 @@ impl DeadLog {
         Ok(())
     }
 
-    /// Writes letters and makes them durable; then they are listed.
+    /// Keeps room for letters of so many bytes: the next `add` finds it,
+    /// whatever has become of the disk by then.
+    pub(super) fn reserve(&self, bytes: u64, now: Timestamp) -> Result<(), DeadError> {
+        let mut active = lock(&self.active);
+        let file = self.current(&mut active, now)?;
+        let reserved = active.reserved + bytes;
+        self.extend(&mut active, &file, reserved)?;
+        active.reserved = reserved;
+        Ok(())
+    }
+
+    /// Writes letters, in what is reserved and beyond, and makes them durable;
+    /// then they are listed.
     pub(super) fn add(&self, letters: &[Letter], now: Timestamp) -> Result<(), DeadError> {
         if letters.is_empty() {
             return Ok(());
         }
-        let places = self.write(now, |frame| {
-            letters
-                .iter()
-                .map(|letter| letter.write(frame))
-                .collect::<Vec<_>>()
-        })?;
+        let draw = |frame: &mut Frame| -> Vec<Offset> {
+            letters.iter().map(|letter| letter.write(frame)).collect()
+        };
+        let places = self.write(now, true, draw)?;
         let mut index = lock(&self.index);
         for (at, letter) in places.into_iter().zip(letters) {
             index.add(at, letter.card());
@@ -310,7 +261,9 @@ impl DeadLog {
         if !lock(&self.index).cards.contains_key(&at) {
             return Ok(false);
         }
-        let record = self.write(now, |frame| frame.put(Tag::Gone, |out| out.u64(at.0)))?;
+        let record = self.write(now, false, |frame| {
+            frame.put(Tag::Gone, |out| out.u64(at.0))
+        })?;
         let mut index = lock(&self.index);
         if let Some(segment) = index.segments.get_mut(&record.segment()) {
             segment.removes_in.insert(at.segment());
@@ -318,34 +271,92 @@ impl DeadLog {
         Ok(index.remove(at))
     }
 
-    /// One write and one sync at the end of the newest segment.
-    fn write<T>(&self, now: Timestamp, draw: impl FnOnce(&mut Frame) -> T) -> Result<T, DeadError> {
+    /// One write and one sync at the end of the newest segment, over zeros
+    /// that are there already.
+    fn write<T>(
+        &self,
+        now: Timestamp,
+        takes_reserve: bool,
+        draw: impl FnOnce(&mut Frame) -> T,
+    ) -> Result<T, DeadError> {
         let mut active = lock(&self.active);
-        let Active {
-            segment,
-            next,
-            frame,
-        } = &mut *active;
-        let file = match segment {
-            Some(file) if u64::from(file.end().position()) < self.segment_bytes => Arc::clone(file),
-            _ => {
-                let made = self.create(*next, now)?;
-                *next += 1;
-                Arc::clone(segment.insert(made))
-            }
-        };
-        frame.restart(file.end(), file.seed);
-        let drawn = draw(frame);
+        let file = self.current(&mut active, now)?;
+        active.frame.restart(file.end(), file.seed);
+        let drawn = draw(&mut active.frame);
+        let others = if takes_reserve { 0 } else { active.reserved };
+        let length = active.frame.bytes.len() as u64;
+        self.extend(&mut active, &file, length + others)?;
         let position = file.end().position();
-        match file.file.write_all_at(&frame.bytes, u64::from(position)) {
-            Err(error) if is_full(&error) => return Err(DeadError::Full),
-            written => written.map_err(DeadError::Broken)?,
+        let bytes = &active.frame.bytes;
+        file.file
+            .write_all_at(bytes, u64::from(position))
+            .and_then(|()| file.file.sync_data())
+            .map_err(DeadError::Broken)?;
+        file.set_end(position.saturating_add(u32::try_from(bytes.len()).unwrap_or(u32::MAX)));
+        if takes_reserve {
+            active.reserved = 0;
         }
-        file.file.sync_data().map_err(DeadError::Broken)?;
-        let end = position.saturating_add(u32::try_from(frame.bytes.len()).unwrap_or(u32::MAX));
-        file.set_end(end);
-        file.length.store(u64::from(end), Ordering::Relaxed);
         Ok(drawn)
+    }
+
+    /// The segment to write to; a full one gives way to a new one, unless some
+    /// of it is promised.
+    fn current(&self, active: &mut Active, now: Timestamp) -> Result<Arc<Segment>, DeadError> {
+        let usable = |file: &&Arc<Segment>| {
+            active.reserved > 0 || u64::from(file.end().position()) < self.segment_bytes
+        };
+        if let Some(file) = active.segment.as_ref().filter(usable) {
+            return Ok(Arc::clone(file));
+        }
+        let made = self.create(active.next, now)?;
+        self.trim(active);
+        active.next += 1;
+        active.allocated = u64::from(FIRST);
+        active.segment = Some(Arc::clone(&made));
+        Ok(made)
+    }
+
+    /// Lengthens the runway until `bytes` fit behind the segment's end.
+    fn extend(&self, active: &mut Active, file: &Segment, bytes: u64) -> Result<(), DeadError> {
+        let need = u64::from(file.end().position()) + bytes;
+        if need <= active.allocated {
+            return Ok(());
+        }
+        if need > u64::from(u32::MAX) {
+            return Err(DeadError::Full);
+        }
+        let step = STEP_BYTES.min(self.segment_bytes / 8).max(4096);
+        let to = active.allocated + (need - active.allocated).next_multiple_of(step);
+        match write_zeros(&*file.file, active.allocated, to) {
+            Err(error) if is_full(&error) => {
+                // What was written of it is no use; without it others have room.
+                let _as_it_is = file.file.set_len(active.allocated);
+                Err(DeadError::Full)
+            }
+            Err(error) => Err(DeadError::Broken(error)),
+            Ok(()) => {
+                active.allocated = to;
+                file.length.store(to, Ordering::Relaxed);
+                Ok(())
+            }
+        }
+    }
+
+    /// Gives back what a segment does not use of its runway.
+    fn trim(&self, active: &Active) {
+        let Some(file) = &active.segment else { return };
+        let end = u64::from(file.end().position());
+        match file.file.set_len(end) {
+            Ok(()) => file.length.store(end, Ordering::Relaxed),
+            Err(error) => {
+                tracing::warn!(segment = file.id, %error, "a dead-letter segment keeps its unused room");
+            }
+        }
+    }
+
+    /// Nothing more is written.
+    pub(super) fn close(&self) {
+        self.trim(&lock(&self.active));
     }
 
     fn create(&self, id: u32, now: Timestamp) -> Result<Arc<Segment>, DeadError> {
@@ -380,15 +391,7 @@ impl DeadLog {
             .as_ref()
             .map(|segment| segment.id);
         let mut index = lock(&self.index);
-        let old: Vec<Offset> = index
-            .cards
-            .iter()
-            .filter(|(_, card)| card.at.plus(retain) <= now)
-            .map(|(at, _)| *at)
-            .collect();
-        for at in old {
-            index.remove(at);
-        }
+        index.forget(|at| at.plus(retain) <= now);
         let mut removed = 0;
         let ids: Vec<u32> = index.segments.keys().copied().collect();
         for id in ids {

@@ -1,6 +1,7 @@
 //! How the writer ends copies: the dead letter first, then the settlement that
 //! speaks of it.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use super::account::Account;
@@ -180,24 +181,28 @@ impl Writer {
             std::mem::take(&mut self.batch.dying).into_iter().unzip();
         let births = self.letters.len();
         self.letters.extend(letters);
-        match self.shared.dead.add(&self.letters, self.shared.clock.now()) {
+        let now = self.shared.clock.now();
+        match self.shared.dead.add(&self.letters, now) {
             Ok(()) => {
                 self.letters.clear();
-                dying
+                return dying
                     .iter()
-                    .try_for_each(|settling| self.put_settled(settling))
+                    .try_for_each(|settling| self.put_settled(settling));
             }
-            Err(DeadError::Full) => {
-                tracing::warn!(
-                    letters = self.letters.len(),
-                    "no room for dead letters; trying again"
-                );
-                self.letters.truncate(births);
-                self.deferred.extend(dying);
-                Ok(())
-            }
-            Err(DeadError::Broken(error)) => Err(Broken(error)),
+            Err(DeadError::Broken(error)) => return Err(Broken(error)),
+            Err(DeadError::Full) => {}
         }
+        let waiting = dying.len();
+        tracing::warn!(waiting, "no room for dead letters; trying again");
+        self.deferred.extend(dying);
+        // Those that died at birth have their room, or the disk lies.
+        self.letters.truncate(births);
+        match self.shared.dead.add(&self.letters, now) {
+            Ok(()) => self.letters.clear(),
+            Err(DeadError::Full) => return Err(Broken(ErrorKind::StorageFull.into())),
+            Err(DeadError::Broken(error)) => return Err(Broken(error)),
+        }
+        Ok(())
     }
 
     pub(super) fn retry_deferred(&mut self) -> Result<(), Broken> {

@@ -243,12 +243,9 @@ impl Writer {
         self.since_checkpoint >= CHECKPOINT_BYTES || self.facts_in_memory
     }
 
-    /// Writes down the accounts as they stand at the tail. Letters that wait
-    /// for room hold it back: it would count them as written.
+    /// Writes down the accounts as they stand at the tail; everything drawn is
+    /// written.
     pub(super) fn checkpoint(&mut self) -> Result<(), Broken> {
-        if !self.letters.is_empty() {
-            return Ok(());
-        }
         let checkpoint = self.snapshot();
         match checkpoint.write(&*self.shared.disk, &self.shared.settings.data_dir) {
             Err(error) if is_full(&error) => {

@@ -73,7 +73,8 @@ pub(super) struct Writer {
     pub(super) next_segment: u32,
     pub(super) frame: Frame,
     pub(super) batch: Batch,
-    /// Dead letters that are owed to the dead-letter log already.
+    /// Letters of this batch's copies that died at birth; the dead-letter log
+    /// keeps room for them.
     pub(super) letters: Vec<Letter>,
     /// Settlements to try again when the dead-letter log has room.
     pub(super) deferred: Vec<Settling>,
@@ -169,6 +170,8 @@ impl Writer {
                 return self.finish();
             }
             if self.housekeeping_at.elapsed() >= HOUSEKEEPING {
+                self.retry_deferred()?;
+                self.commit()?;
                 self.keep_house()?;
                 self.housekeeping_at = monotonic();
             }
@@ -392,6 +395,7 @@ impl Writer {
         self.commit()?;
         self.sync()?;
         self.seal()?;
+        self.shared.dead.close();
         self.checkpoint()
     }
 }

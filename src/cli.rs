@@ -103,6 +103,28 @@ enum Verb {
     },
 }
 
+/// The command line asks for something that makes no sense.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
+
+/// The configuration cannot be read; drawn complaints.
+#[derive(Debug, thiserror::Error)]
+#[error("{file} has errors:\n{drawn}")]
+struct BadConfig {
+    file: String,
+    drawn: String,
+}
+
+impl BadConfig {
+    fn new(file: &std::path::Path, complaints: &crate::config::Complaints) -> Self {
+        Self {
+            file: file.display().to_string(),
+            drawn: complaints.draw(colour()),
+        }
+    }
+}
+
 /// Where routes.toml is.
 #[derive(Debug, Args)]
 struct ConfigFile {
@@ -135,7 +157,13 @@ pub fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(error) => {
             complain(&format!("hookfan: {error:#}"));
-            Exit::Failed.into()
+            if error.is::<Usage>() {
+                Exit::Usage.into()
+            } else if error.is::<BadConfig>() {
+                Exit::Config.into()
+            } else {
+                Exit::Failed.into()
+            }
         }
     }
 }
@@ -175,6 +203,20 @@ fn say(text: &str) {
     let _closed = writeln!(out, "{text}").and_then(|()| out.flush());
 }
 
+/// A stranger's words made fit for a terminal: control characters would move
+/// the cursor, forge lines or set titles. Line ends stay where `lines` says so.
+fn tame(text: &str, lines: bool) -> String {
+    let mut tamed = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '\n' if lines => tamed.push('\n'),
+            letter if letter.is_control() => tamed.extend(letter.escape_default()),
+            letter => tamed.push(letter),
+        }
+    }
+    tamed
+}
+
 /// Prints a line about trouble.
 fn complain(text: &str) {
     let mut out = anstream::stderr().lock();
@@ -210,6 +252,17 @@ fn colour() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// T16: an event's words cannot drive the terminal.
+    #[test]
+    fn control_characters_are_shown_and_not_obeyed() {
+        assert_eq!(
+            tame("\u{1b}]0;title\u{7}a\nb", false),
+            "\\u{1b}]0;title\\u{7}a\\nb"
+        );
+        assert_eq!(tame("a\nb\u{9b}31m", true), "a\nb\\u{9b}31m");
+        assert_eq!(tame("grüße 😀", false), "grüße 😀");
+    }
 
     #[test]
     fn the_command_line_is_well_formed() {

@@ -35,8 +35,7 @@ pub enum Dead {
 /// steps: answer `{"done": n, "next": "…"}`; call again with `after` = `next`
 /// until it is null.
 pub async fn dead(house: &House, asked: &Value, what: Dead) -> Result<Value, Refusal> {
-    if let Some(ids) = asked.get("ids") {
-        let ids = texts(ids).ok_or_else(|| Refusal::bad_request("ids is a list of texts"))?;
+    if let Some(ids) = ids(asked)? {
         let mut done = 0;
         for id in ids {
             done += usize::from(one(house, show::letter_id(&id)?, what).await?);
@@ -52,11 +51,7 @@ pub async fn dead(house: &House, asked: &Value, what: Dead) -> Result<Value, Ref
     // Letters that die again while this runs get a later id; `until` keeps the
     // walk from meeting them.
     let mut filter = show::filter(&query, house)?;
-    let until = asked
-        .get("until")
-        .and_then(Value::as_str)
-        .and_then(crate::clock::Timestamp::parse_rfc3339);
-    let until = until.or(filter.until).unwrap_or_else(|| house.clock.now());
+    let until = filter.until.unwrap_or_else(|| house.clock.now());
     filter.until = Some(until);
     let letters = house.log.dead(filter, after, STEP).await?;
     let mut done = 0;
@@ -81,8 +76,7 @@ async fn one(house: &House, id: Offset, what: Dead) -> Result<bool, Refusal> {
 /// Works in steps, newest first; answer `{"done": n, "next": …}`.
 pub async fn replay(house: &House, asked: &Value) -> Result<Value, Refusal> {
     let plan = Plan::read(house, asked)?;
-    if let Some(ids) = asked.get("ids") {
-        let ids = texts(ids).ok_or_else(|| Refusal::bad_request("ids is a list of event ids"))?;
+    if let Some(ids) = ids(asked)? {
         let mut done = 0;
         for id in ids {
             let stored = show::latest(house, &id).await?;
@@ -226,12 +220,30 @@ fn unknown_destination(house: &House, name: &str) -> Refusal {
     Refusal::not_found(format!("there is no destination {name}{help}"))
 }
 
+/// What a request says besides its filter.
+const OURS: [&str; 7] = ["all", "after", "before", "to", "route", "ids", "limit"];
+
+/// The ids a request names, if it names any. Ids and a filter together would
+/// mean two things.
+fn ids(asked: &Value) -> Result<Option<Vec<String>>, Refusal> {
+    let Some(ids) = asked.get("ids") else {
+        return Ok(None);
+    };
+    let more = asked.as_object().into_iter().flatten();
+    let more = more.map(|(name, _)| name.as_str());
+    if let Some(filter) = more.into_iter().find(|name| !OURS.contains(name)) {
+        let said = format!("say ids or a filter, not both: ids and {filter}");
+        return Err(Refusal::bad_request(said));
+    }
+    match texts(ids) {
+        Some(ids) => Ok(Some(ids)),
+        None => Err(Refusal::bad_request("ids is a list of texts")),
+    }
+}
+
 /// The filter part of a request, as a query would have it. Selecting
 /// everything must be said.
 fn selection(asked: &Value) -> Result<HashMap<String, String>, Refusal> {
-    const OURS: [&str; 8] = [
-        "all", "after", "before", "until", "to", "route", "ids", "limit",
-    ];
     let Value::Object(asked) = asked else {
         return Err(Refusal::bad_request("the body is a JSON object"));
     };

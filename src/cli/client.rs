@@ -11,6 +11,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
+use super::BadConfig;
 use crate::config::{self, Config};
 use crate::decode::Secrets;
 
@@ -28,11 +29,11 @@ pub(super) struct Target {
         default_value = "routes.toml",
         env = "HOOKFAN_CONFIG"
     )]
-    config: PathBuf,
+    pub(super) config: PathBuf,
     /// The admin address, e.g. http://127.0.0.1:9090, instead of the file's
     #[arg(long, value_name = "URL", env = "HOOKFAN_ADMIN")]
     admin: Option<String>,
-    /// A file with the admin token, instead of the file's admin_token
+    /// A file with the admin token; else HOOKFAN_ADMIN_TOKEN, else the routing file's admin_token
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// Print JSON
@@ -48,20 +49,13 @@ pub(super) struct Admin {
 }
 
 impl Target {
-    pub(super) const fn new(config: PathBuf, admin: Option<String>) -> Self {
-        Self {
-            config,
-            admin,
-            token_file: None,
-            json: false,
-        }
-    }
-
     /// Finds the address and the token.
     pub(super) fn admin(&self) -> anyhow::Result<Admin> {
-        let file = match self.admin {
-            Some(_) => None,
-            None => Some(read_config(&self.config)?),
+        let file = match (&self.admin, read_config(&self.config)) {
+            (_, Ok(config)) => Some(config),
+            // The address is known; the file was only asked for a token.
+            (Some(_), Err(_)) => None,
+            (None, Err(error)) => return Err(error),
         };
         let address = match (&self.admin, &file) {
             (Some(url), _) => url
@@ -72,15 +66,16 @@ impl Target {
             (None, Some(config)) => reachable(config.server.admin).to_string(),
             (None, None) => bail!("no admin address"),
         };
-        let token = match (&self.token_file, std::env::var("HOOKFAN_ADMIN_TOKEN")) {
+        let environment = std::env::var("HOOKFAN_ADMIN_TOKEN").ok();
+        let token = match (&self.token_file, environment) {
             (Some(path), _) => Some(
                 std::fs::read_to_string(path)
                     .with_context(|| path.display().to_string())?
                     .trim()
                     .to_owned(),
             ),
-            (None, Ok(token)) => Some(token),
-            (None, Err(_)) => file
+            (None, Some(token)) if !token.is_empty() => Some(token),
+            (None, _) => file
                 .as_ref()
                 .and_then(|config| config.server.admin_token.as_ref())
                 .and_then(|secret| secret.expose_text())
@@ -98,9 +93,7 @@ pub(super) fn read_config(path: &std::path::Path) -> anyhow::Result<Config> {
         Ok(config) => Ok(config),
         Err(_) => config::load(path, Secrets::Offline),
     };
-    read.map_err(|complaints| {
-        anyhow::anyhow!("{} has errors:\n{}", path.display(), complaints.draw(false))
-    })
+    read.map_err(|complaints| BadConfig::new(path, &complaints).into())
 }
 
 /// Where an address that means "every interface" is reached from here.

@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::client::{Admin, Target, query};
 use super::events::attempts;
-use super::status::{new_table, text};
-use super::{Exit, block_on, say, say_json};
+use super::status::{cell, new_table, text, whole};
+use super::{Exit, Usage, block_on, say, say_json};
 
 /// The filters that lists and bulk work share.
 #[derive(Debug, Default, clap::Args)]
@@ -179,7 +179,7 @@ impl List {
                 "attempts",
                 "detail",
             ];
-            table.add_row(cells.map(|cell| text(&row[cell])));
+            table.add_row(cells.map(|name| cell(&row[name])));
         }
         say(&table.to_string());
         Ok(Exit::Ok)
@@ -210,7 +210,7 @@ impl Show {
             lines.push(format!("{name:12} {}", text(&letter[name])));
         }
         lines.extend(attempts(&letter["history"]));
-        lines.push(text(&letter["original"]["body"]));
+        lines.push(whole(&letter["original"]["body"]));
         say(&lines.join("\n"));
         Ok(Exit::Ok)
     }
@@ -220,7 +220,8 @@ impl Bulk {
     fn run(self, path: &str, more: Map<String, Value>, done: &str) -> anyhow::Result<Exit> {
         let mut asked = self.selection.to_json();
         if asked.is_empty() && self.ids.is_empty() && !self.all {
-            anyhow::bail!("say which: ids, a filter such as --destination, or --all");
+            let which = "say which: ids, a filter such as --destination, or --all";
+            return Err(Usage(which.to_owned()).into());
         }
         if !self.ids.is_empty() {
             asked.insert("ids".to_owned(), json!(self.ids));

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::client::{Target, query};
 use super::dead::Selection;
-use super::status::{new_table, text};
+use super::status::{cell, new_table, text, whole};
 use super::{Exit, block_on, say, say_json};
 
 #[derive(Debug, clap::Subcommand)]
@@ -69,14 +69,14 @@ impl List {
                 .as_array()
                 .into_iter()
                 .flatten()
-                .map(text)
+                .map(cell)
                 .collect();
             table.add_row([
-                text(&row["id"]),
-                text(&row["accepted_at"]),
-                text(&row["source"]),
-                text(&row["type"]),
-                text(&row["key"]),
+                cell(&row["id"]),
+                cell(&row["accepted_at"]),
+                cell(&row["source"]),
+                cell(&row["type"]),
+                cell(&row["key"]),
                 to.join(" "),
             ]);
         }
@@ -91,7 +91,8 @@ pub(super) fn drawn(event: &Value) -> String {
     for name in ["id", "source", "type", "key", "accepted_at"] {
         lines.push(format!("{name:12} {}", text(&event[name])));
     }
-    if let Some(message) = event["message"]["text"].as_str() {
+    if event["message"]["text"].is_string() {
+        let message = whole(&event["message"]["text"]);
         lines.push(format!(
             "{:12} {} ({})",
             "message",
@@ -111,7 +112,7 @@ pub(super) fn drawn(event: &Value) -> String {
         ));
         lines.extend(attempts(&copy["attempts"]));
     }
-    lines.push(text(&event["body"]));
+    lines.push(whole(&event["body"]));
     lines.join("\n")
 }
 

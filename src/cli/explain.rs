@@ -9,8 +9,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
 use super::client::{Target, read_config};
-use super::status::text;
-use super::{ConfigFile, Exit, block_on, say, say_json};
+use super::status::{text, whole};
+use super::{Exit, Usage, block_on, say, say_json, tame};
 use crate::admin::explain::Rules;
 use crate::clock::Clock;
 use crate::event::EventId;
@@ -26,7 +26,7 @@ use crate::route::RouteTable;
 Nothing is sent and no signature is checked. Secrets are masked.")]
 pub(super) struct Explain {
     #[command(flatten)]
-    config: ConfigFile,
+    target: Target,
     /// The source the webhook would come to
     #[arg(short, long, value_name = "NAME")]
     source: Option<String>,
@@ -35,22 +35,19 @@ pub(super) struct Explain {
     headers: Vec<String>,
     /// A file with the body, `-` for standard input, or the id of a stored event
     file: String,
-    /// The admin address, for a stored event
-    #[arg(long, value_name = "URL", env = "HOOKFAN_ADMIN")]
-    admin: Option<String>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
 }
 
 impl Explain {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
         let explained = match (&self.source, EventId::parse(&self.file)) {
             (None, Some(id)) => self.stored(id)?,
-            (None, None) => anyhow::bail!("--source says which source the webhook would come to"),
+            (None, None) => {
+                let which = "--source says which source the webhook would come to";
+                return Err(Usage(which.to_owned()).into());
+            }
             (Some(source), _) => self.offline(source)?,
         };
-        if self.json {
+        if self.target.json {
             say_json(&explained);
         } else if let Some(events) = explained["events"].as_array() {
             for event in events {
@@ -63,9 +60,8 @@ impl Explain {
     }
 
     fn stored(&self, id: EventId) -> anyhow::Result<Value> {
-        let target = Target::new(self.config.config.clone(), self.admin.clone());
         block_on(async {
-            target
+            self.target
                 .admin()?
                 .post(&format!("/api/v1/explain?event={id}"), &Value::Null)
                 .await
@@ -73,7 +69,7 @@ impl Explain {
     }
 
     fn offline(&self, source: &str) -> anyhow::Result<Value> {
-        let mut config = read_config(&self.config.config)?;
+        let mut config = read_config(&self.target.config)?;
         let body = read_body(&self.file)?;
         let headers = parse_headers(&self.headers)?;
         let front = Front {
@@ -132,7 +128,8 @@ fn drawn(explained: &Value) -> String {
     for name in ["source", "type", "vendor_id", "key", "direction", "user"] {
         lines.push(format!("{name:10} {}", text(&event[name])));
     }
-    if let Some(message) = explained["message"]["text"].as_str() {
+    if explained["message"]["text"].is_string() {
+        let message = whole(&explained["message"]["text"]);
         lines.push(format!(
             "{:10} {}",
             "message",
@@ -157,12 +154,12 @@ fn drawn(explained: &Value) -> String {
                 let seen = if value["value"].is_null() {
                     "(nothing)".to_owned()
                 } else {
-                    value["value"].to_string()
+                    tame(&value["value"].to_string(), false)
                 };
                 lines.push(format!("      {} = {seen}", text(&value["path"])));
             }
             if let Some(failed) = clause["failed"].as_str() {
-                lines.push(format!("      {failed}"));
+                lines.push(format!("      {}", tame(failed, false)));
             }
         }
     }
@@ -189,7 +186,7 @@ fn drawn(explained: &Value) -> String {
             lines.push(format!("   {name}: {}", text(value)));
         }
         let body = serde_json::to_string_pretty(&request["body"]).unwrap_or_default();
-        lines.extend(body.lines().map(|line| format!("   {line}")));
+        lines.extend(tame(&body, true).lines().map(|line| format!("   {line}")));
     }
     lines.join("\n")
 }

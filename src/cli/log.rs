@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use serde_json::json;
 
 use super::status::{new_table, text};
@@ -32,6 +32,14 @@ pub(super) struct Folder {
 
 impl Log {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
+        let (Self::Verify(folder) | Self::Stat(folder) | Self::Cat(folder)) = &self;
+        // An unmounted volume must not pass for a sound log.
+        if !folder.data_dir.join("log").is_dir() {
+            bail!(
+                "{}: no data folder of hookfan here (server.data_dir says where)",
+                folder.data_dir.display()
+            );
+        }
         match self {
             Self::Verify(folder) => {
                 let report = inspect::verify(&folder.data_dir)

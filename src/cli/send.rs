@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::client::{exchange, reachable};
 use super::explain::{parse_headers, read_body};
 use super::status::text;
-use super::{ConfigFile, Exit, complain, say, say_json};
+use super::{BadConfig, ConfigFile, Exit, complain, say, say_json};
 use crate::clock::Clock;
 use crate::config;
 use crate::decode::Secrets;
@@ -46,13 +46,8 @@ pub(super) struct Send {
 
 impl Send {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
-        let config = config::load(&self.config.config, Secrets::Resolve).map_err(|complaints| {
-            anyhow::anyhow!(
-                "{} has errors:\n{}",
-                self.config.config.display(),
-                complaints.draw(false)
-            )
-        })?;
+        let config = config::load(&self.config.config, Secrets::Resolve)
+            .map_err(|complaints| BadConfig::new(&self.config.config, &complaints))?;
         let source = match &self.source {
             Some(name) => config.sources.get(name.as_str()).with_context(|| {
                 format!("{} has no source {name}", self.config.config.display())

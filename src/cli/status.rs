@@ -4,7 +4,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::Value;
 
 use super::client::Target;
-use super::{Exit, block_on, say, say_json};
+use super::{Exit, block_on, say, say_json, tame};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Status {
@@ -44,20 +44,20 @@ pub(super) fn drawn(status: &Value) -> String {
         } else {
             format!(
                 "{} {} {}",
-                text(&error["at"]),
-                text(&error["outcome"]),
-                text(&error["detail"])
+                cell(&error["at"]),
+                cell(&error["outcome"]),
+                cell(&error["detail"])
             )
         };
         let oldest = row["oldest_seconds"].as_u64().map_or(String::new(), age);
         table.add_row([
-            text(&row["name"]),
-            text(&row["kind"]),
-            text(&row["state"]),
-            text(&row["delivered"]),
-            text(&row["dead"]),
-            text(&row["dropped"]),
-            text(&row["pending"]),
+            cell(&row["name"]),
+            cell(&row["kind"]),
+            cell(&row["state"]),
+            cell(&row["delivered"]),
+            cell(&row["dead"]),
+            cell(&row["dropped"]),
+            cell(&row["pending"]),
             oldest,
             error,
         ]);
@@ -78,12 +78,32 @@ pub(super) fn new_table(header: &[&str]) -> Table {
     table
 }
 
-/// A JSON value as a cell.
+/// Letters of one cell, at most.
+const CELL_MAX: usize = 80;
+
+/// A JSON value as a person reads it, on one line.
 pub(super) fn text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
-        Value::String(text) => text.clone(),
+        Value::String(text) => tame(text, false),
         other => other.to_string(),
+    }
+}
+
+/// The same, cut to what a table bears.
+pub(super) fn cell(value: &Value) -> String {
+    let text = text(value);
+    match text.char_indices().nth(CELL_MAX) {
+        Some((cut, _)) => format!("{}…", text.get(..cut).unwrap_or_default()),
+        None => text,
+    }
+}
+
+/// The same as [`text`], with its lines, for what stands alone.
+pub(super) fn whole(value: &Value) -> String {
+    match value {
+        Value::String(text) => tame(text, true),
+        other => text(other),
     }
 }
 

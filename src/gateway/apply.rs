@@ -159,7 +159,7 @@ impl Gateway {
             .fixed
             .texts
             .iter()
-            .map(|(file, text)| (file.display().to_string(), text.clone()))
+            .map(|(file, text)| (file.display().to_string(), config::masked(text)))
             .collect();
         self.house.in_force.store(Arc::new(InForce {
             hash: hash.clone(),

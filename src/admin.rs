@@ -36,8 +36,10 @@ pub mod health;
 pub mod operate;
 pub mod show;
 
-/// The largest request body: `explain` takes a webhook of the largest size.
-const BODY_MAX: usize = 26 << 20;
+/// The largest webhook that `explain` takes.
+const WEBHOOK_MAX: usize = 26 << 20;
+/// The largest body of any other action.
+const BODY_MAX: usize = 64 << 10;
 const CONNECTIONS_MAX: usize = 256;
 const HEAD_PATIENCE: Duration = Duration::from_secs(10);
 const ANSWER_PATIENCE: Duration = Duration::from_secs(60);
@@ -208,7 +210,12 @@ async fn dispatch(house: &House, request: Request<Incoming>) -> Answer {
             },
         };
     }
-    let body = body_of(body).await?;
+    let webhook = path == "api/v1/explain";
+    let body = body_of(body, if webhook { WEBHOOK_MAX } else { BODY_MAX }).await?;
+    if !webhook && !body.is_empty() && !is_json(&parts.headers) {
+        let said = "changes are asked for as application/json";
+        return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, said));
+    }
     match path.as_str() {
         "api/v1/reload" => operate::reload(house).await,
         "api/v1/dead:retry" => Ok(ok(&operate::dead(
@@ -238,8 +245,15 @@ async fn dispatch(house: &House, request: Request<Incoming>) -> Answer {
     }
 }
 
-async fn body_of(body: Incoming) -> Result<Bytes, Refusal> {
-    match Limited::new(body, BODY_MAX).collect().await {
+/// A page of another site can post forms and plain text, but not JSON.
+fn is_json(headers: &http::HeaderMap) -> bool {
+    let kind = headers.get(http::header::CONTENT_TYPE);
+    kind.and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.split(';').next() == Some("application/json"))
+}
+
+async fn body_of(body: Incoming, bytes_max: usize) -> Result<Bytes, Refusal> {
+    match Limited::new(body, bytes_max).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) => Err(Refusal::new(
             StatusCode::PAYLOAD_TOO_LARGE,

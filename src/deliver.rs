@@ -141,6 +141,7 @@ pub struct Shared {
 pub struct Worker {
     orders: Arc<watch::Sender<Orders>>,
     state: Arc<Mutex<State>>,
+    task: tokio::task::Id,
 }
 
 impl Worker {
@@ -185,13 +186,14 @@ impl Worker {
             paused,
             stop: false,
         });
-        let worker = Self {
-            orders: Arc::new(orders),
-            state: Arc::new(Mutex::new(State::default())),
-        };
-        let run = Run::new(ledger, means, worker.orders.clone(), worker.state.clone());
-        tasks.spawn(run.until(drain));
-        worker
+        let (orders, state) = (Arc::new(orders), Arc::new(Mutex::new(State::default())));
+        let run = Run::new(ledger, means, Arc::clone(&orders), Arc::clone(&state));
+        let task = tasks.spawn(run.until(drain)).id();
+        Self {
+            orders,
+            state,
+            task,
+        }
     }
 
     /// A new configuration of the same name: the next attempt uses it, those in
@@ -216,6 +218,11 @@ impl Worker {
     /// `paused = true` in the file stays paused.
     pub fn resume(&self) {
         self.orders.send_modify(|orders| orders.paused = false);
+    }
+
+    /// Its task, so that a failure can be told from another's.
+    pub fn task(&self) -> tokio::task::Id {
+        self.task
     }
 
     /// Its task is over: it was stopped, or it failed.

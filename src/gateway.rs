@@ -1,7 +1,7 @@
 //! The whole: opens everything, owns every task, applies configurations,
 //! drains. The only place where the parts meet.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Command, House, InForce};
@@ -28,6 +28,9 @@ pub mod apply;
 
 /// How often accounts without a worker are looked for.
 const HOUSEKEEPING: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// How long the last writes may take once everything has ended.
+const CLOSING_MAX: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Wishes that may wait for the gateway's attention.
 const COMMANDS_MAX: usize = 16;
@@ -54,9 +57,10 @@ pub enum StartError {
 /// How the gateway ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// Drained: nothing in the air, everything on disk.
+    /// Drained: what was in the air has landed or, at `limits.drain`, was let
+    /// go to be repeated; everything else is on disk.
     Clean,
-    /// The patience ended first; what was in the air repeats.
+    /// Something did not end by itself and was ended.
     Unclean,
     /// The disk failed; what was acknowledged is safe, nothing more is taken.
     Disk,
@@ -75,8 +79,12 @@ pub struct Gateway {
     admin_listener: Option<tokio::net::TcpListener>,
     commands: mpsc::Receiver<Command>,
     tasks: JoinSet<DestinationName>,
+    /// Whose task is whose: a task that panics does not tell its name.
+    names: HashMap<Id, DestinationName>,
     /// Removed destinations whose last attempts are still in the air.
     leaving: HashSet<DestinationName>,
+    /// What is owed to names nobody knows is settled beside everything else.
+    chores: JoinSet<()>,
     drain: CancellationToken,
     watcher: Watcher,
 }
@@ -142,7 +150,9 @@ impl Gateway {
             admin_listener: Some(admin_listener),
             commands: received,
             tasks: JoinSet::new(),
+            names: HashMap::new(),
             leaving: HashSet::new(),
+            chores: JoinSet::new(),
             drain: CancellationToken::new(),
         };
         gateway.start_workers().await;
@@ -191,38 +201,43 @@ impl Gateway {
         housekeeping.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                biased;
-                () = log.poisoned() => return Some(Ended::Disk),
-                () = stop.cancelled() => return None,
-                Some(command) = self.commands.recv() => match command {
-                    Command::Reload(answer) => {
-                        let said = self.reload().await;
-                        // The asker may have gone; the reload stands all the same.
-                        let _gone = answer.send(said);
-                    }
-                },
-                () = self.watcher.changed() => {
-                    let _logged = self.reload().await;
-                }
-                Some(ended) = self.tasks.join_next() => self.worker_ended(ended).await,
-                Some(_) = edges.join_next() => {
-                    tracing::error!("the ingress ended by itself; stopping");
-                    return Some(Ended::Unclean);
-                }
-                _ = housekeeping.tick() => self.settle_orphans().await,
-            }
+                            biased;
+                            () = log.poisoned() => return Some(Ended::Disk),
+                            () = stop.cancelled() => return None,
+                            Some(command) = self.commands.recv() => match command {
+                                Command::Reload(answer) => {
+                                    let said = self.reload().await;
+                                    // The asker may have gone; the reload stands all the same.
+                                    let _gone = answer.send(said);
+                                }
+                            },
+                            () = self.watcher.changed() => {
+                                let _logged = self.reload().await;
+                            }
+            Some(ended) = self.tasks.join_next_with_id() => self.worker_ended(ended),
+                            Some(_) = edges.join_next() => {
+                                tracing::error!("the ingress ended by itself; stopping");
+                                return Some(Ended::Unclean);
+                            }
+                            Some(_) = self.chores.join_next() => {}
+                            _ = housekeeping.tick() => self.settle_orphans(),
+                        }
         }
     }
 
     /// A worker ends when its destination was removed; one that ends by itself
     /// (a panic) is started again: its subscription knows where it was.
-    async fn worker_ended(&mut self, ended: Result<DestinationName, tokio::task::JoinError>) {
-        match ended {
-            Ok(name) => {
-                self.leaving.remove(&name);
-                tracing::info!(destination = %name, "worker.ended");
+    fn worker_ended(&mut self, ended: Result<(Id, DestinationName), JoinError>) {
+        let id = match &ended {
+            Ok((id, _)) => *id,
+            Err(error) => error.id(),
+        };
+        if let Some(name) = self.names.remove(&id) {
+            self.leaving.remove(&name);
+            match ended {
+                Ok(_) => tracing::info!(destination = %name, "worker.ended"),
+                Err(error) => tracing::error!(destination = %name, %error, "worker.failed"),
             }
-            Err(error) => tracing::error!(%error, "worker.failed"),
         }
         let running = |name: &DestinationName| {
             self.house
@@ -239,7 +254,7 @@ impl Gateway {
         for destination in idle {
             self.start_worker(&destination);
         }
-        self.settle_orphans().await;
+        self.settle_orphans();
     }
 
     /// Stops taking, lets what is in the air land, closes the log.
@@ -257,11 +272,20 @@ impl Gateway {
             .is_ok();
         edges.shutdown().await;
         self.tasks.shutdown().await;
-        self.house.links.close();
+        self.chores.shutdown().await;
         if ended == Some(Ended::Disk) {
             return Ended::Disk;
         }
-        self.house.log.close().await;
+        // A disk that hangs must not hold up the end: what it has not taken was
+        // not acknowledged.
+        let (log, links) = (self.house.log.clone(), self.house.links.clone());
+        let closed = async {
+            let links = tokio::task::spawn_blocking(move || links.close());
+            log.close().await;
+            links.await.is_ok()
+        };
+        let closed = tokio::time::timeout(CLOSING_MAX, closed).await == Ok(true);
+        let in_time = in_time && closed;
         match (ended, in_time) {
             (Some(ended), _) => ended,
             (None, true) => Ended::Clean,
@@ -287,27 +311,40 @@ impl Gateway {
             self.drain.clone(),
             &mut self.tasks,
         );
+        self.names.insert(worker.task(), destination.name.clone());
         self.house.workers.insert(destination.name.clone(), worker);
     }
 
     /// Settles what is owed to names that no configuration knows any more.
-    async fn settle_orphans(&self) {
-        let totals = self.house.log.totals();
-        for name in self.house.log.destinations() {
-            let pending = totals
-                .get(&name)
-                .is_some_and(|account| account.pending() > 0);
-            if !pending
-                || self.fixed.destinations.contains_key(&name)
-                || self.leaving.contains(&name)
-            {
-                continue;
-            }
-            match self.house.log.remove_destination(&name).await {
-                Ok(settled) => tracing::warn!(destination = %name, settled, "destination.removed"),
-                Err(error) => tracing::error!(destination = %name, %error, "destination.remove"),
-            }
+    fn settle_orphans(&mut self) {
+        if !self.chores.is_empty() {
+            return;
         }
+        let totals = self.house.log.totals();
+        let mut orphans = self.house.log.destinations();
+        orphans.retain(|name| {
+            totals
+                .get(name)
+                .is_some_and(|account| account.pending() > 0)
+                && !self.fixed.destinations.contains_key(name)
+                && !self.leaving.contains(name)
+        });
+        if orphans.is_empty() {
+            return;
+        }
+        let log = self.house.log.clone();
+        self.chores.spawn(async move {
+            for name in orphans {
+                match log.remove_destination(&name).await {
+                    Ok(settled) => {
+                        tracing::warn!(destination = %name, settled, "destination.removed")
+                    }
+                    Err(error) => {
+                        tracing::error!(destination = %name, %error, "destination.remove")
+                    }
+                }
+            }
+        });
     }
 }
 

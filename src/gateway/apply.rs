@@ -47,33 +47,30 @@ impl Gateway {
         };
         if config.hash == self.fixed.hash {
             // Certificates may have changed all the same.
-            self.reload_certificates()?;
+            self.reload_certificates(&config)?;
             self.note_applied();
             return Ok(config.hash);
         }
         let fixed = config::needs_restart(&self.fixed, &config);
         if !fixed.is_empty() {
-            let message = format!("{} cannot change while the gateway runs", fixed.join(", "));
-            return Err(refused(
-                &self.path,
-                &message,
-                "put the old value back, or restart",
-            ));
+            return Err(fixed_keys(&config, &fixed));
         }
-        self.reload_certificates()?;
+        self.reload_certificates(&config)?;
         self.apply(config).await;
         Ok(self.fixed.hash.clone())
     }
 
-    fn reload_certificates(&self) -> Result<(), Value> {
-        match self.tls.as_ref().map(|tls| tls.reload()) {
-            Some(Err(error)) => Err(refused(
+    fn reload_certificates(&self, config: &Config) -> Result<(), Value> {
+        let (Some(tls), Some(files)) = (&self.tls, &config.server.tls) else {
+            return Ok(());
+        };
+        tls.reload(&files.cert, &files.key).map_err(|error| {
+            refused(
                 &self.path,
                 &format!("server.tls: {error}"),
                 "the old certificate stays in force",
-            )),
-            Some(Ok(())) | None => Ok(()),
-        }
+            )
+        })
     }
 
     /// Swaps everything. New destinations exist before the first event can be
@@ -134,7 +131,7 @@ impl Gateway {
         for destination in &destinations {
             self.start_worker(destination);
         }
-        self.settle_orphans().await;
+        self.settle_orphans();
     }
 
     /// Shows what is in force.
@@ -182,4 +179,64 @@ fn refused(path: &Path, message: &str, help: &str) -> Value {
     json!({"complaints": [{
         "severity": "error", "file": path.display().to_string(), "line": 1, "column": 1, "message": message, "help": help,
     }]})
+}
+
+/// One complaint for each key that a reload cannot change, where it stands.
+fn fixed_keys(config: &Config, keys: &[&str]) -> Value {
+    let (file, text) = config
+        .texts
+        .first()
+        .map_or((String::new(), ""), |(file, text)| {
+            (file.display().to_string(), text.as_str())
+        });
+    let complaints: Vec<Value> = keys
+        .iter()
+        .map(|key| {
+            let message = format!("{key} cannot change while the gateway runs");
+            let help = "put the old value back, or restart";
+            json!({
+                "severity": "error", "file": file, "line": line_of(text, key), "column": 1,
+                "message": message, "help": help,
+            })
+        })
+        .collect();
+    json!({"complaints": complaints})
+}
+
+/// The line, from 1, where a key such as `server.listen` is written; that of
+/// its table where the key was left out, else the first.
+fn line_of(text: &str, key: &str) -> usize {
+    let (table, name) = key.split_once('.').unwrap_or(("", key));
+    let mut inside = table.is_empty();
+    let mut found = 1;
+    for (index, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if let Some(header) = line.strip_prefix('[') {
+            inside = header.trim_end_matches(']').trim() == table;
+            if inside {
+                found = index + 1;
+            }
+        } else if inside
+            && line
+                .split('=')
+                .next()
+                .is_some_and(|word| word.trim() == name)
+        {
+            return index + 1;
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::line_of;
+
+    #[test]
+    fn a_key_is_found_in_its_own_table() {
+        let text = "[limits]\nlisten = 1\n\n[server]\nadmin = \"a\"\n listen  = \"b\"\n";
+        assert_eq!(line_of(text, "server.listen"), 6);
+        assert_eq!(line_of(text, "server.tls"), 4);
+        assert_eq!(line_of(text, "log.retain"), 1);
+    }
 }

@@ -2,7 +2,7 @@
 //! can be swapped while connections go on.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -16,8 +16,6 @@ use tokio_rustls::TlsAcceptor;
 
 /// Certificates in force; swapped when the files change.
 pub struct Tls {
-    cert: PathBuf,
-    key: PathBuf,
     current: Arc<Current>,
     config: Arc<ServerConfig>,
 }
@@ -33,16 +31,15 @@ impl Tls {
             .with_cert_resolver(Arc::clone(&current) as Arc<dyn ResolvesServerCert>);
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self {
-            cert: cert.to_owned(),
-            key: key.to_owned(),
             current,
             config: Arc::new(config),
         })
     }
 
-    /// Reads them again; on error the old ones stay.
-    pub fn reload(&self) -> Result<(), String> {
-        self.current.0.store(read(&self.cert, &self.key)?);
+    /// Reads certificates anew, perhaps from other files; on error those in
+    /// force stay.
+    pub fn reload(&self, cert: &Path, key: &Path) -> Result<(), String> {
+        self.current.0.store(read(cert, key)?);
         Ok(())
     }
 
@@ -53,9 +50,7 @@ impl Tls {
 
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tls")
-            .field("cert", &self.cert)
-            .finish_non_exhaustive()
+        f.debug_struct("Tls").finish_non_exhaustive()
     }
 }
 

@@ -6,3 +6,4 @@ mod deliver;
 mod house;
 mod operator;
 mod samples;
+mod tls;

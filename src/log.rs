@@ -191,7 +191,9 @@ pub struct Totals {
     pub dropped: u64,
     /// Body and header bytes of what is pending.
     pub pending_bytes: u64,
-    /// When the oldest pending one was accepted.
+    /// When the oldest pending one was accepted. Where a reader stopped in the
+    /// middle of what is on disk (a pause), it is for up to ten seconds the
+    /// time of the last copy it read.
     pub oldest: Option<Timestamp>,
     /// Kept dead letters now.
     pub dead_letters: u64,
@@ -344,18 +346,10 @@ impl Log {
             return Err(AppendError::DiskFull.to_string());
         }
         let busy = shared.busy_since.load(Ordering::Relaxed);
-        let stalled = if busy == 0 {
-            0
-        } else {
-            shared.elapsed_ms().saturating_sub(busy)
-        };
-        if stalled >= STALLED_MS {
-            return Err(format!(
-                "the disk has not answered for {} s",
-                stalled / 1000
-            ));
+        match stalled(busy, shared.elapsed_ms()) {
+            Some(seconds) => Err(format!("the disk has not answered for {seconds} s")),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Resolves when a write or sync failed: the process must end (exit 74).
@@ -465,4 +459,11 @@ impl Log {
             .await
             .map_err(std::io::Error::other)?
     }
+}
+
+/// For how many seconds the writer has been at one batch, if for too long.
+/// Both in milliseconds; it is idle when `busy_since` is 0.
+fn stalled(busy_since: u64, now: u64) -> Option<u64> {
+    let busy = now.saturating_sub(busy_since);
+    (busy_since != 0 && busy >= STALLED_MS).then_some(busy / 1000)
 }

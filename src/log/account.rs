@@ -10,6 +10,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
@@ -28,6 +29,8 @@ const UPCOMING_EVENTS_MAX: usize = 256;
 const UPCOMING_BYTES_MAX: u64 = 1024 * 1024;
 /// How far one read goes on when it finds nothing that is owed.
 const SCAN_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// How much is read at once for one copy.
+const PEEK_BYTES: usize = 16 * 1024;
 
 /// A copy that was read (or never left memory) and waits to be handed out.
 #[derive(Debug)]
@@ -69,25 +72,24 @@ impl AccountState {
         self.ledger.owe(at, size);
     }
 
-    /// When the oldest pending copy was accepted.
+    /// When the oldest pending copy was accepted: exact where that one is open
+    /// or in memory. Between the last copy read and the next `peek` it is the
+    /// last one's time, which may be earlier.
     pub(super) fn oldest(&self) -> Option<Timestamp> {
-        let open = self
-            .ledger
-            .open
-            .values()
-            .next()
-            .map(|open| open.accepted_at);
-        let unread = || {
-            let front = self
-                .upcoming
-                .front()
-                .map(|upcoming| upcoming.stored.event.accepted_at);
-            front.or(self.head_at)
-        };
-        if self.ledger.pending() == 0 {
-            None
-        } else {
-            open.or_else(unread)
+        let open = self.ledger.open.first_key_value();
+        let open = open.map(|(at, open)| (*at, open.accepted_at));
+        let front = self
+            .upcoming
+            .front()
+            .map(|upcoming| upcoming.stored.event.accepted_at);
+        let unread = front
+            .or(self.head_at)
+            .filter(|_| front.is_some() || self.ledger.unread() > 0);
+        match (open, unread) {
+            // What a former run left open may lie behind what nobody read yet.
+            (Some((at, open)), Some(unread)) if at >= self.ledger.read => Some(open.min(unread)),
+            (Some((_, open)), _) => Some(open),
+            (None, unread) => unread,
         }
     }
 
@@ -209,6 +211,23 @@ impl Account {
     /// Fills `upcoming` from the disk when it is empty and the subscription
     /// lags. Blocks. `false`: there is nothing to read.
     pub(super) fn fill(self: &Arc<Self>, shared: &Shared) -> io::Result<bool> {
+        self.read_on(shared, UPCOMING_EVENTS_MAX)
+    }
+
+    /// Fetches the first unread copy of an account that nobody reads, so that
+    /// its age is known. Blocks.
+    pub(super) fn peek(self: &Arc<Self>, shared: &Shared) -> io::Result<()> {
+        let idle = {
+            let state = lock(&self.state);
+            !state.live && state.upcoming.is_empty() && state.ledger.unread() > 0
+        };
+        if idle {
+            self.read_on(shared, 1)?;
+        }
+        Ok(())
+    }
+
+    fn read_on(self: &Arc<Self>, shared: &Shared, events_max: usize) -> io::Result<bool> {
         let tail = shared.tail();
         let (from, pending) = {
             let state = lock(&self.state);
@@ -223,16 +242,14 @@ impl Account {
                 state.ledger.pending_in.keys().copied().collect::<Vec<_>>(),
             )
         };
-        let gathered = self.gather(shared, from, tail, &pending)?;
+        let gathered = self.gather(shared, from..tail, &pending, events_max)?;
         let mut state = lock(&self.state);
         if state.scan != from || state.live {
             // Somebody else read on meanwhile.
             return Ok(true);
         }
         for upcoming in gathered.found {
-            if !state.ledger.ahead.contains(&upcoming.stored.offset) {
-                state.push(upcoming);
-            }
+            state.push(upcoming);
         }
         state.scan = gathered.reached;
         if state.upcoming.is_empty() {
@@ -256,13 +273,17 @@ impl Account {
         Ok(more)
     }
 
-    /// Reads what is owed from `from` on, up to a comfortable amount.
+    /// Reads what is owed and not settled in a range, up to a comfortable
+    /// amount.
     fn gather(
         &self,
         shared: &Shared,
-        from: Offset,
-        tail: Offset,
+        Range {
+            start: from,
+            end: tail,
+        }: Range<Offset>,
         pending: &[u32],
+        events_max: usize,
     ) -> io::Result<Gathered> {
         let mut gathered = Gathered {
             found: Vec::new(),
@@ -294,7 +315,10 @@ impl Account {
                 segment.end()
             };
             let mut walk = segment.walk(gathered.reached.position(), end.position());
-            while gathered.found.len() < UPCOMING_EVENTS_MAX
+            if events_max == 1 {
+                walk = walk.in_pieces(PEEK_BYTES);
+            }
+            while gathered.found.len() < events_max
                 && bytes < UPCOMING_BYTES_MAX
                 && scanned < SCAN_BYTES_MAX
             {
@@ -307,7 +331,9 @@ impl Account {
                 } = met
                 {
                     scanned += payload.len() as u64;
-                    if let Some(upcoming) = self.pick(shared, at, next, payload) {
+                    let upcoming = self.pick(shared, at, next, payload);
+                    let settled = || lock(&self.state).ledger.ahead.contains(&at);
+                    if let Some(upcoming) = upcoming.filter(|_| !settled()) {
                         bytes += u64::from(upcoming.size);
                         gathered.found.push(upcoming);
                     }

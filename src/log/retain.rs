@@ -1,5 +1,5 @@
 //! What may go: segments nobody is owed anything from, dead letters that are
-//! too old, vendor ids beyond the window.
+//! too old, vendor ids beyond the window. And a look at what nobody reads.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -33,6 +33,11 @@ impl Writer {
             self.shared.disk.remove(&dedupe::path(&folder, id))?;
         }
         self.count_bytes()?;
+        for account in self.shared.all_accounts() {
+            if let Err(error) = account.peek(&self.shared) {
+                tracing::warn!(destination = %account.name, %error, "reading the log failed");
+            }
+        }
         Ok(())
     }
 

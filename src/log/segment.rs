@@ -269,6 +269,8 @@ pub(super) struct Walk {
     buffer: Vec<u8>,
     /// Where the buffer's first byte lies.
     start: u32,
+    /// How much is read at once.
+    piece: usize,
 }
 
 impl Walk {
@@ -281,7 +283,13 @@ impl Walk {
             end,
             buffer: Vec::new(),
             start: 0,
+            piece: READ_BYTES,
         }
+    }
+
+    /// Reads so many bytes at once, for who does not go far.
+    pub(super) fn in_pieces(self, piece: usize) -> Self {
+        Self { piece, ..self }
     }
 
     /// The position it has reached.
@@ -359,7 +367,7 @@ impl Walk {
     fn view(&mut self, at: u32, n: usize) -> io::Result<&[u8]> {
         let held = at >= self.start && (at - self.start) as usize + n <= self.buffer.len();
         if !held {
-            let want = n.max(READ_BYTES).min((self.end - at) as usize);
+            let want = n.max(self.piece).min((self.end - at) as usize);
             self.buffer.resize(want, 0);
             let got = self.file.read_at(&mut self.buffer, u64::from(at))?;
             self.buffer.truncate(got);

@@ -72,6 +72,8 @@ async fn all_ids(log: &Log) -> Vec<EventId> {
     ids
 }
 
+/// X23: every operation is one of them, those on folders too; and what a crash
+/// leaves can be opened, always.
 #[tokio::test]
 async fn whichever_operation_fails_nothing_acknowledged_is_lost() {
     let mut n = 0;
@@ -171,6 +173,8 @@ fn number(delivery: &Delivery) -> u64 {
     delivery.stored.event.accepted_at.since(START).as_millis() as u64
 }
 
+/// X23: names that were not synced may be gone, the last write may be torn,
+/// and the log is opened again and again.
 #[tokio::test]
 async fn over_power_cuts_nothing_acknowledged_is_lost_and_every_copy_is_in_one_state() {
     for seed in 0..25 {
@@ -233,6 +237,7 @@ async fn check(house: &House, model: &Model, seed: u64) {
     }
 }
 
+/// X9: fan-out is atomic, and so are the events of one webhook.
 #[tokio::test]
 async fn a_webhook_of_several_events_is_there_whole_or_not_at_all() {
     for seed in 0..60 {

@@ -94,6 +94,7 @@ async fn a_flipped_byte_costs_at_most_what_it_hit() {
     }
 }
 
+/// X23: a torn tail is no reason not to start.
 #[tokio::test]
 async fn a_torn_tail_is_ignored_and_counted() {
     let (house, path) = written().await;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::log::disk::{Disk, DiskFile};
 use crate::log::lock;
@@ -15,8 +15,11 @@ const SECTOR: usize = 512;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SimDisk(Arc<Mutex<World>>);
 
+/// While it is there the disk hangs.
+pub(crate) struct Held<'a>(#[expect(dead_code, reason = "held, not used")] MutexGuard<'a, World>);
+
 #[derive(Debug, Default)]
-struct World {
+pub(crate) struct World {
     inodes: Vec<Inode>,
     /// What a program sees, and what a power cut leaves.
     names: BTreeMap<PathBuf, usize>,
@@ -28,6 +31,7 @@ struct World {
     operations: u64,
     fail_at: Option<u64>,
     fail_syncs: bool,
+    panic_at_syncs: bool,
     syncs: u64,
 }
 
@@ -129,6 +133,15 @@ impl SimDisk {
 
     pub(crate) fn fail_syncs(&self, fail: bool) {
         lock(&self.0).fail_syncs = fail;
+    }
+
+    pub(crate) fn panic_at_syncs(&self) {
+        lock(&self.0).panic_at_syncs = true;
+    }
+
+    /// Every operation waits until this is dropped.
+    pub(crate) fn hold(&self) -> Held<'_> {
+        Held(lock(&self.0))
     }
 
     pub(crate) fn files(&self) -> Vec<String> {
@@ -326,6 +339,7 @@ impl DiskFile for SimFile {
         if world.fail_syncs {
             return Err(io::Error::other("input/output error"));
         }
+        assert!(!world.panic_at_syncs, "as the test wants it");
         world.syncs += 1;
         let inode = &mut world.inodes[self.inode];
         inode.durable.clone_from(&inode.now);

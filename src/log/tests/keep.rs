@@ -245,6 +245,7 @@ async fn under_max_disk_settled_segments_go_early_and_then_events_are_refused() 
     adds_up(&log);
 }
 
+/// X3: what found no room is refused, and not remembered either.
 #[tokio::test]
 async fn a_full_disk_refuses_events_lets_deliveries_go_on_and_mends_itself() {
     let mut house = House::with_segments(1 << 16);

@@ -19,6 +19,7 @@ mod emulate;
 mod events;
 mod explain;
 mod log;
+mod print;
 mod run;
 mod send;
 mod status;

@@ -5,8 +5,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 
 use super::client::{Admin, Target, query};
-use super::events::attempts;
-use super::status::{cell, new_table, text, whole};
+use super::print::{attempts, cell, new_table, text, whole};
 use super::{Exit, Usage, block_on, say, say_json};
 
 /// The filters that lists and bulk work share.

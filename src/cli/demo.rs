@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::client::Admin;
-use super::status::new_table;
+use super::print::new_table;
 use super::{Exit, install_tls, run, say, send};
 use crate::clock::Clock;
 use crate::config;

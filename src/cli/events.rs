@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::client::{Target, query};
 use super::dead::Selection;
-use super::status::{cell, new_table, text, whole};
+use super::print::{attempts, cell, new_table, text, whole};
 use super::{Exit, block_on, say, say_json};
 
 #[derive(Debug, clap::Subcommand)]
@@ -114,19 +114,4 @@ pub(super) fn drawn(event: &Value) -> String {
     }
     lines.push(whole(&event["body"]));
     lines.join("\n")
-}
-
-/// One line per attempt.
-pub(super) fn attempts(list: &Value) -> Vec<String> {
-    let line = |attempt: &Value| {
-        format!(
-            "   {:>3}. {} {} {} ms {}",
-            text(&attempt["number"]),
-            text(&attempt["at"]),
-            text(&attempt["outcome"]),
-            text(&attempt["took_ms"]),
-            text(&attempt["detail"])
-        )
-    };
-    list.as_array().into_iter().flatten().map(line).collect()
 }

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
 use super::client::{Target, read_config};
-use super::status::{text, whole};
+use super::print::{text, whole};
 use super::{Exit, Usage, block_on, say, say_json, tame};
 use crate::admin::explain::Rules;
 use crate::clock::Clock;

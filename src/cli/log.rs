@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use serde_json::json;
 
-use super::status::{new_table, text};
+use super::print::{new_table, text};
 use super::{Exit, say, say_json};
 use crate::log::inspect::{self, Report, SegmentStat};
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::client::{exchange, reachable};
 use super::explain::{parse_headers, read_body};
-use super::status::text;
+use super::print::text;
 use super::{BadConfig, ConfigFile, Exit, complain, say, say_json};
 use crate::clock::Clock;
 use crate::config;

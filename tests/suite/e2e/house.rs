@@ -116,3 +116,43 @@ fn an_idle_gateway_is_idle() {
     // A tick is 10 ms: 3 s at 2 % are 6.
     assert!(ticks() - before <= 6, "{} ticks in 3 s", ticks() - before);
 }
+
+/// The README's first delivery, as a newcomer would type it.
+#[test]
+fn the_first_delivery_of_the_readme_works() {
+    let readme =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let block = |language: &str, holds: &str| {
+        readme
+            .split("```")
+            .filter_map(|block| block.strip_prefix(language))
+            .find(|block| block.contains(holds))
+            .unwrap_or_else(|| panic!("the README has a block of {language} with {holds}"))
+            .to_owned()
+    };
+    let receiver = crate::support::receiver::Receiver::start();
+    let mut gateway = Gateway::prepare("").with_environment("QISCUS_SIGNATURE_TOKEN", "try-me");
+    let listen = format!(
+        "listen = \"{}\"\nadmin = \"{}\"\n[log]\nmin_free = \"16MiB\"",
+        gateway.ingress, gateway.admin
+    );
+    let text = block("toml", "[source.qiscus]")
+        .replace("listen = \"127.0.0.1:8080\"", &listen)
+        .replace("127.0.0.1:9000", &receiver.address.to_string());
+    std::fs::write(gateway.file(), text).unwrap();
+    let webhook = block("json", "post_comment_mobile");
+    std::fs::write(gateway.folder.path().join("webhook.json"), &webhook).unwrap();
+    gateway.run();
+    let commands = block("sh", "hookfan send");
+    for command in commands
+        .lines()
+        .filter(|line| line.starts_with("hookfan ") && !line.contains('&'))
+    {
+        let command = command.split('#').next().unwrap();
+        let words: Vec<&str> = command.split_whitespace().skip(1).collect();
+        let output = gateway.hookfan(&words);
+        assert_eq!(output.status.code(), Some(0), "{command}: {output:?}");
+    }
+    let arrived = receiver.gets(1);
+    assert_eq!(arrived[0].request.body, webhook.as_bytes());
+}

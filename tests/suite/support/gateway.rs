@@ -23,6 +23,7 @@ pub struct Gateway {
     child: Option<Child>,
     level: String,
     wrapper: Vec<String>,
+    environment: Vec<(String, String)>,
 }
 
 impl Gateway {
@@ -43,6 +44,7 @@ impl Gateway {
             child: None,
             level: "info".to_owned(),
             wrapper: Vec::new(),
+            environment: Vec::new(),
         };
         gateway.secret("qiscus-token", QISCUS_TOKEN);
         gateway.write(rules);
@@ -93,6 +95,17 @@ impl Gateway {
         self
     }
 
+    /// For the gateway and for every verb run beside it.
+    pub fn with_environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    fn environment(&self) -> impl Iterator<Item = (&str, &str)> {
+        let pairs = self.environment.iter();
+        pairs.map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// Starts the process and waits until it serves.
     pub fn run(&mut self) {
         self.spawn();
@@ -119,6 +132,7 @@ impl Gateway {
             .args(&words[1..])
             .args(["run", "--log-format", "json", "--log", &self.level, "-c"])
             .arg(self.file())
+            .envs(self.environment())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -246,7 +260,8 @@ impl Gateway {
 
     /// Runs another verb of the binary in this folder.
     pub fn hookfan(&self, arguments: &[&str]) -> std::process::Output {
-        hookfan(self.folder.path(), arguments)
+        let mut command = verb(self.folder.path(), arguments);
+        command.envs(self.environment()).output().unwrap()
     }
 }
 
@@ -258,13 +273,17 @@ impl Drop for Gateway {
 
 /// Runs a verb of the binary in a folder.
 pub fn hookfan(folder: &Path, arguments: &[&str]) -> std::process::Output {
-    Command::new(env!("CARGO_BIN_EXE_hookfan"))
+    verb(folder, arguments).output().unwrap()
+}
+
+fn verb(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hookfan"));
+    command
         .current_dir(folder)
         .args(arguments)
         .env_remove("HOOKFAN_CONFIG")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
+        .stdin(Stdio::null());
+    command
 }
 
 pub fn free_address() -> SocketAddr {

@@ -89,13 +89,11 @@ async fn a_disk_that_hangs_for_five_seconds_is_said() {
     let busy = || log.shared().busy_since.load(Ordering::Relaxed) != 0;
     until(|| !busy()).await;
     let held = house.disk.hold();
-    let append = tokio::spawn({
-        let log = log.clone();
-        async move { put(&log, 2, &["a"]).await }
-    });
-    until(busy).await;
-    drop(held);
-    append.await.unwrap();
+    let seen = async {
+        until(busy).await;
+        drop(held);
+    };
+    tokio::join!(put(&log, 2, &["a"]), seen);
     until(|| !busy()).await;
     assert_eq!(log.health(), Ok(()));
 }

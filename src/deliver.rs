@@ -53,7 +53,7 @@ use crate::links::Links;
 use crate::log::{Budget, Log};
 use crate::metrics::Metrics;
 use crate::settle::RetryPolicy;
-use crate::vendor::Writer;
+use crate::vendor::{ReadMessage, Writer, message_of};
 
 /// One `[destination.…]`.
 #[derive(Debug)]
@@ -128,8 +128,6 @@ pub struct Shared {
     pub links: Links,
     pub clock: Clock,
     pub metrics: Arc<Metrics>,
-    /// Reads a stored event's message again, and so on.
-    pub json_depth: usize,
     /// How long attempts in the air may go on once a worker is to end
     /// (`limits.drain`).
     pub drain_patience: Duration,
@@ -165,7 +163,7 @@ impl Worker {
         let means = Means {
             clock: shared.clock,
             metrics: shared.metrics,
-            json_depth: shared.json_depth,
+            read: message_of,
             drain_patience: shared.drain_patience,
             client: client::client,
             sign: crate::verify::sign_standard,
@@ -246,7 +244,7 @@ impl Worker {
 struct Means<C> {
     clock: Clock,
     metrics: Arc<Metrics>,
-    json_depth: usize,
+    read: ReadMessage,
     drain_patience: Duration,
     /// Makes the bottom row of the stack.
     client: C,

@@ -299,7 +299,6 @@ impl Gateway {
             links: self.house.links.clone(),
             clock: self.house.clock.clone(),
             metrics: Arc::clone(&self.house.metrics),
-            json_depth: crate::payload::DEPTH_MAX,
             drain_patience: self.house.front.load().limits.drain,
         };
         self.house

@@ -15,6 +15,7 @@ pub mod http;
 #[cfg(test)]
 mod tests;
 
+use std::cell::OnceCell;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -24,7 +25,7 @@ use crate::clock::Timestamp;
 use crate::decode::Fields;
 use crate::event::{Action, Direction, Event, EventType, Inbound, VendorId};
 use crate::message::Message;
-use crate::payload::Payload;
+use crate::payload::{DEPTH_MAX, Payload};
 use crate::settle::Outcome;
 use crate::transform::{Outgoing, Unsendable};
 
@@ -119,12 +120,74 @@ pub trait Reader: Debug + Send + Sync {
 #[derive(Debug)]
 pub struct Call<'a> {
     pub event: &'a Event,
-    pub message: Option<&'a Message>,
-    pub payload: &'a Payload,
+    pub contents: &'a Contents<'a>,
     pub action: &'a Action,
     /// The customer of the event's conversation: from the event, else remembered.
     pub customer: Option<&'a str>,
     pub now: Timestamp,
+}
+
+impl<'a> Call<'a> {
+    /// The event's chat message, if it is one.
+    pub fn message(&self) -> Option<&'a Message> {
+        self.contents.message()
+    }
+
+    /// The event's body, parsed.
+    pub fn payload(&self) -> &'a Payload {
+        self.contents.payload()
+    }
+}
+
+/// Reads a stored event's message again, whatever its kind.
+pub type ReadMessage = fn(&Event, &Payload) -> Option<Message>;
+
+/// What an event's body says. Nothing is read until somebody asks, and then
+/// once: most copies go out as the bytes that came.
+#[derive(Debug)]
+pub struct Contents<'a> {
+    event: &'a Event,
+    read: ReadMessage,
+    payload: OnceCell<Payload>,
+    message: OnceCell<Option<Message>>,
+}
+
+impl<'a> Contents<'a> {
+    /// Of a stored event; `read` is [`message_of`].
+    pub fn stored(event: &'a Event, read: ReadMessage) -> Self {
+        Self {
+            event,
+            read,
+            payload: OnceCell::new(),
+            message: OnceCell::new(),
+        }
+    }
+
+    /// Of an event that was read just now.
+    pub fn known(event: &'a Event, message: Option<&Message>, payload: &Payload) -> Self {
+        Self {
+            event,
+            read: message_of,
+            payload: OnceCell::from(payload.clone()),
+            message: OnceCell::from(message.cloned()),
+        }
+    }
+
+    /// Null where the body is none that can be read (`unreadable = "keep"`).
+    pub fn payload(&self) -> &Payload {
+        self.payload.get_or_init(|| {
+            // Not `limits.json_depth`: lowering it must not blank what was accepted before.
+            payload_of(self.event, DEPTH_MAX)
+                .unwrap_or_else(|| Payload::from(serde_json::Value::Null))
+        })
+    }
+
+    /// The chat message, if it is one.
+    pub fn message(&self) -> Option<&Message> {
+        self.message
+            .get_or_init(|| (self.read)(self.event, self.payload()))
+            .as_ref()
+    }
 }
 
 /// A configured destination's writer.
@@ -145,6 +208,13 @@ pub trait Writer: Debug + Send + Sync {
 /// Finds a vendor by the name `kind = "…"` uses.
 pub fn find(kind: &str) -> Option<&'static Vendor> {
     VENDORS.iter().copied().find(|vendor| vendor.kind == kind)
+}
+
+/// A stored event's chat message, read again from its payload; `None` where it
+/// is none.
+pub fn message_of(event: &Event, payload: &Payload) -> Option<Message> {
+    let source = find(event.kind.as_str())?.source.as_ref()?;
+    (source.message)(event, payload)
 }
 
 /// A stored event's body parsed again, the way its source's reader did;

@@ -281,7 +281,7 @@ impl Bench {
         let means = Means {
             clock: Clock::following_tokio(sample::start()),
             metrics: metrics.clone(),
-            json_depth: 128,
+            read: sample::read,
             drain_patience: Duration::from_secs(10),
             client: move |_: &Destination| to.client(&script),
             sign: |_, _, _, _| unreachable!(),

@@ -21,7 +21,7 @@ use crate::payload::Payload;
 use crate::secret::Secret;
 use crate::settle::Reason;
 use crate::transform::{Outgoing, Unsendable};
-use crate::vendor::Call;
+use crate::vendor::{Call, Contents};
 use crate::verify::sign_standard;
 
 /// Computes the headers of a Standard Webhooks signature.
@@ -44,8 +44,7 @@ pub fn preview(
         destination,
         &Call {
             event,
-            message,
-            payload,
+            contents: &Contents::known(event, message, payload),
             action,
             customer,
             now,
@@ -55,8 +54,9 @@ pub fn preview(
     Ok(outgoing)
 }
 
-/// The writer's request. A panic in a writer is that one delivery's misfortune,
-/// nobody else's; a writer is pure, so nothing is left half done.
+/// The writer's request. A panic in a writer, or in reading what it asks for,
+/// is that one delivery's misfortune, nobody else's; both are pure, so nothing
+/// is left half done.
 pub(super) fn write(destination: &Destination, call: &Call<'_>) -> Result<Outgoing, Unsendable> {
     catch_unwind(AssertUnwindSafe(|| destination.writer.write(call))).unwrap_or_else(|_panic| {
         Err(unsendable(

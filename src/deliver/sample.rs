@@ -12,6 +12,8 @@ use super::{Breaker, Destination, OnStuck, Order};
 use crate::clock::{Clock, Timestamp};
 use crate::event::{Action, Event, EventId, Kind};
 use crate::log::{Budget, WhenFull};
+use crate::message::Message;
+use crate::payload::Payload;
 use crate::settle::{Outcome, Reason, RetryPolicy};
 use crate::transform::{Outgoing, Unsendable};
 use crate::vendor::{Call, Writer};
@@ -35,6 +37,13 @@ impl Plain {
 impl Writer for Plain {
     fn write(&self, call: &Call<'_>) -> Result<Outgoing, Unsendable> {
         match call.event.event_type.as_str() {
+            "payload" | "a bug in a reader, met" => {
+                call.message();
+                return Err(Unsendable::Dead {
+                    reason: Reason::Unsendable,
+                    detail: call.payload().value().to_string(),
+                });
+            }
             "panic" => panic!("a bug in a writer"),
             "dead" => {
                 return Err(Unsendable::Dead {
@@ -88,6 +97,15 @@ impl Writer for Plain {
     fn shown_target(&self) -> String {
         self.url.origin().ascii_serialization()
     }
+}
+
+/// Reads messages like a vendor with a bug.
+pub(super) fn read(event: &Event, _: &Payload) -> Option<Message> {
+    assert!(
+        !event.event_type.as_str().starts_with("a bug"),
+        "a bug in a reader"
+    );
+    None
 }
 
 pub(super) fn destination() -> Destination {

@@ -25,10 +25,9 @@ use super::{Destination, Means, Order, State, request};
 use crate::clock::Timestamp;
 use crate::event::{DestinationName, Event, Offset};
 use crate::log::Delivery;
-use crate::payload::Payload;
 use crate::settle::RetryPolicy;
 use crate::transform::{Outgoing, Unsendable};
-use crate::vendor::{self, Call};
+use crate::vendor::{Call, Contents};
 
 /// What the handle last ordered.
 #[derive(Clone, Debug)]
@@ -281,16 +280,10 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
     fn write(&self, delivery: &Delivery) -> Result<Outgoing, Unsendable> {
         let event = &delivery.stored.event;
         let customer = self.ledger.customer(event);
-        // What was kept although unreadable has bytes, and no payload.
-        let payload = Payload::parse(&event.body, self.means.json_depth)
-            .unwrap_or_else(|_| Payload::from(serde_json::Value::Null));
-        let message = vendor::find(event.kind.as_str())
-            .and_then(|vendor| vendor.source.as_ref())
-            .and_then(|source| (source.message)(event, &payload));
+        let contents = Contents::stored(event, self.means.read);
         let call = Call {
             event,
-            message: message.as_ref(),
-            payload: &payload,
+            contents: &contents,
             action: &delivery.action,
             customer: customer.as_deref(),
             now: self.means.clock.now(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::bench::{Bench, Saw, Says, says};
 use super::{Destination, OnStuck, Order, sample};
+use crate::event::Event;
 use crate::settle::{Outcome, Reason, RetryPolicy, Settlement};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -277,7 +278,7 @@ async fn an_unreadable_event_is_sent_as_bytes() {
         (0, "no JSON \"n\":0".to_owned()),
         (1, format!("{}\"n\":1", "[".repeat(100_000))),
     ] {
-        bench.book.owe(crate::event::Event {
+        bench.book.owe(Event {
             body: body.into(),
             ..sample::event(n, None, "unreadable")
         });
@@ -391,5 +392,37 @@ async fn a_vendors_answer_is_read_before_its_status() {
     assert_eq!(
         bench.book.page().settled.values().last().unwrap().2,
         error.detail
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn contents_are_read_by_the_events_kind_and_only_for_a_writer_that_asks() {
+    let bench = Bench::new(sample::destination(), |_, _| says(200));
+    bench.book.owe(Event {
+        kind: "github".into(),
+        headers: vec![(
+            "content-type".into(),
+            "application/x-www-form-urlencoded".into(),
+        )],
+        body: "payload=%7B%22n%22%3A0%7D".into(),
+        ..sample::event(0, None, "payload")
+    });
+    bench.book.owe(sample::event(1, None, "a bug in a reader"));
+    bench
+        .book
+        .owe(sample::event(2, None, "a bug in a reader, met"));
+    bench.book.owe(sample::event(3, None, "message"));
+    bench.settled(SECOND).await;
+    let page = bench.book.page();
+    let endings: Vec<_> = page
+        .settled
+        .values()
+        .map(|(settlement, _, detail)| (settlement.label(), detail.as_str()))
+        .collect();
+    let bug = "the transformation panicked: this is a bug in hookfan";
+    let delivered = ("delivered", "");
+    assert_eq!(
+        endings,
+        [("dead", "{\"n\":0}"), delivered, ("dead", bug), delivered]
     );
 }

@@ -289,7 +289,7 @@ impl Writer for Track {
             reason: Reason::Unsendable,
             detail: detail.to_owned(),
         };
-        let as_event = match (&*call.action.name, call.message) {
+        let as_event = match (&*call.action.name, call.message()) {
             ("event", _) => true,
             ("message", Some(message)) if message.direction == Direction::System => {
                 if !self.system_events {
@@ -325,7 +325,7 @@ impl Writer for Track {
                 detail,
             });
         }
-        let (kind, body) = match (call.message, as_event) {
+        let (kind, body) = match (call.message(), as_event) {
             (Some(message), false) => {
                 let kind = if message.direction == Direction::Outgoing {
                     "outgoing"
@@ -348,7 +348,7 @@ impl Track {
     /// The platform's time where it gives one that can be; else when the event
     /// was accepted.
     fn moment(&self, call: &Call<'_>) -> Moment {
-        let said = call.message.and_then(|message| message.sent_at);
+        let said = call.message().and_then(|message| message.sent_at);
         let believable = said.filter(|at| *at <= call.now.plus(AHEAD_MAX));
         let at = believable.unwrap_or(call.event.accepted_at);
         Moment {
@@ -360,7 +360,7 @@ impl Track {
     /// The customer, whoever speaks.
     fn user<'c>(&self, call: &Call<'c>) -> Result<&'c str, Unsendable> {
         let in_message = || {
-            call.message
+            call.message()
                 .and_then(|message| message.user.as_ref()?.id.as_deref())
         };
         let known = call

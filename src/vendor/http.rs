@@ -158,7 +158,8 @@ fn header_text<'i>(
 impl Writer for Endpoint {
     fn write(&self, call: &Call<'_>) -> Result<Outgoing, Unsendable> {
         // One scope for all, and none where there is nothing to fill in.
-        let scope = std::cell::LazyCell::new(|| Scope::new(call.event, call.message, call.payload));
+        let scope =
+            std::cell::LazyCell::new(|| Scope::new(call.event, call.message(), call.payload()));
         let url = match &self.url {
             Target::Url(template) => match template.fixed() {
                 Some(url) => url.clone(),

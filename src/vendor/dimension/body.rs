@@ -66,7 +66,7 @@ pub(super) fn event(
     extra.insert("eventId".into(), call.event.id.to_string().into());
     extra.insert("type".into(), call.event.event_type.as_str().into());
     extra.insert("source".into(), call.event.source.as_str().into());
-    if let Some(message) = call.message {
+    if let Some(message) = call.message() {
         extra.insert("messageType".into(), message.kind.clone().into());
         extra.insert("text".into(), message.text.clone().into());
     }
@@ -86,7 +86,7 @@ fn event_name(call: &Call<'_>) -> Result<String, Unsendable> {
         .map_err(|error| unsendable(format!("the route's `with` cannot be read: {error}")))?;
     let shape = BodyShape::from_json(&with)
         .map_err(|error| unsendable(format!("the route's `with`: {error}")))?;
-    let scope = Scope::new(call.event, call.message, call.payload);
+    let scope = Scope::new(call.event, call.message(), call.payload());
     match shape.render(&scope)?.get("name") {
         None => Ok(call.event.event_type.to_string()),
         Some(Json::String(name)) if !name.trim().is_empty() => Ok(name.clone()),
@@ -99,7 +99,9 @@ fn event_name(call: &Call<'_>) -> Result<String, Unsendable> {
 /// `<source>-<room>`; the API takes no colon.
 fn conversation_id(call: &Call<'_>) -> Option<String> {
     let source = call.event.source.as_str();
-    let in_message = call.message.map(|message| message.conversation.id.as_str());
+    let in_message = call
+        .message()
+        .map(|message| message.conversation.id.as_str());
     let in_key = || {
         let key = call.event.key.as_ref()?.as_str();
         Some(

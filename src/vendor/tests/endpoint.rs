@@ -25,11 +25,11 @@ fn endpoint(url: &str) -> Endpoint {
 fn write(endpoint: &Endpoint, name: &str) -> Result<Outgoing, Unsendable> {
     let reading = one(read_with(&Qiscus::default(), &[], &sample(name)).unwrap());
     let event = event_of("qiscus", &reading);
-    let (message, action) = (reading.message.as_ref(), Action::message());
+    let contents = Contents::known(&event, reading.message.as_ref(), &reading.payload);
+    let action = Action::message();
     endpoint.write(&Call {
         event: &event,
-        message,
-        payload: &reading.payload,
+        contents: &contents,
         action: &action,
         customer: None,
         now: ACCEPTED,

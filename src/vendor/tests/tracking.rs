@@ -48,10 +48,10 @@ impl<'a> Sent<'a> {
         };
         let customer = self.customer.or(event.user.as_deref());
         let message = self.reading.message.as_ref();
+        let contents = Contents::known(&event, message, &self.reading.payload);
         track.write(&Call {
             event: &event,
-            message,
-            payload: &self.reading.payload,
+            contents: &contents,
             action: &action,
             customer,
             now: self.now,

@@ -21,6 +21,7 @@ mod explain;
 mod log;
 mod print;
 mod run;
+mod select;
 mod send;
 mod status;
 

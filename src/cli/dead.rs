@@ -4,75 +4,21 @@
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 
-use super::client::{Admin, Target, query};
+use super::client::{Admin, Target};
 use super::print::{attempts, cell, new_table, text, whole};
+use super::select::{Page, Selection};
 use super::{Exit, Usage, block_on, say, say_json};
-
-/// The filters that lists and bulk work share.
-#[derive(Debug, Default, clap::Args)]
-pub(super) struct Selection {
-    #[arg(long, value_name = "NAME")]
-    destination: Option<String>,
-    #[arg(long, value_name = "NAME")]
-    source: Option<String>,
-    /// An event type, `*` and `?` allowed
-    #[arg(long = "type", value_name = "GLOB")]
-    event_type: Option<String>,
-    /// A time (2026-11-20T10:00:00Z) or an age (2h)
-    #[arg(long, value_name = "WHEN")]
-    since: Option<String>,
-    #[arg(long, value_name = "WHEN")]
-    until: Option<String>,
-    /// The conversation, e.g. qiscus/1375619
-    #[arg(long)]
-    key: Option<String>,
-    /// Why it died: exhausted, refused, unsendable, …
-    #[arg(long)]
-    reason: Option<String>,
-}
-
-impl Selection {
-    pub(super) fn pairs(&self) -> Vec<(&'static str, Option<&str>)> {
-        vec![
-            ("destination", self.destination.as_deref()),
-            ("source", self.source.as_deref()),
-            ("type", self.event_type.as_deref()),
-            ("since", self.since.as_deref()),
-            ("until", self.until.as_deref()),
-            ("key", self.key.as_deref()),
-            ("reason", self.reason.as_deref()),
-        ]
-    }
-
-    fn to_json(&self) -> Map<String, Value> {
-        let named = |(name, value): (&'static str, Option<&str>)| {
-            Some((name.to_owned(), Value::from(value?)))
-        };
-        self.pairs().into_iter().filter_map(named).collect()
-    }
-}
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Dead {
     /// Oldest first
-    List(List),
+    List(Page),
     /// One dead letter: its body, and every attempt with its answer
     Show(Show),
     /// Owe them again, with a fresh schedule
     Retry(Bulk),
     /// Remove them from the list; they stay settled
     Drop(Bulk),
-}
-
-#[derive(Debug, clap::Args)]
-pub(super) struct List {
-    #[command(flatten)]
-    selection: Selection,
-    /// How many, at most 1000
-    #[arg(long, default_value = "50")]
-    limit: u16,
-    #[command(flatten)]
-    target: Target,
 }
 
 #[derive(Debug, clap::Args)]
@@ -121,7 +67,7 @@ pub(super) struct Replay {
 impl Dead {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
         match self {
-            Self::List(list) => list.run(),
+            Self::List(page) => page.show("/api/v1/dead", table),
             Self::Show(show) => show.run(),
             Self::Retry(bulk) => bulk.run("/api/v1/dead:retry", Map::new(), "owed again"),
             Self::Drop(bulk) => bulk.run("/api/v1/dead:drop", Map::new(), "dropped"),
@@ -142,47 +88,23 @@ impl Replay {
     }
 }
 
-impl List {
-    fn run(self) -> anyhow::Result<Exit> {
-        let limit = self.limit.to_string();
-        let mut pairs = self.selection.pairs();
-        pairs.push(("limit", Some(&limit)));
-        let page = block_on(async {
-            self.target
-                .admin()?
-                .get(&format!("/api/v1/dead?{}", query(&pairs)))
-                .await
-        })?;
-        if self.target.json {
-            say_json(&page);
-            return Ok(Exit::Ok);
-        }
-        let mut table = new_table(&[
-            "id",
-            "at",
-            "destination",
-            "type",
-            "key",
-            "reason",
-            "attempts",
-            "detail",
-        ]);
-        for row in page["dead"].as_array().into_iter().flatten() {
-            let cells = [
-                "id",
-                "at",
-                "destination",
-                "type",
-                "key",
-                "reason",
-                "attempts",
-                "detail",
-            ];
-            table.add_row(cells.map(|name| cell(&row[name])));
-        }
-        say(&table.to_string());
-        Ok(Exit::Ok)
+/// The list as a table.
+fn table(page: &Value) -> String {
+    const COLUMNS: [&str; 8] = [
+        "id",
+        "at",
+        "destination",
+        "type",
+        "key",
+        "reason",
+        "attempts",
+        "detail",
+    ];
+    let mut table = new_table(&COLUMNS);
+    for row in page["dead"].as_array().into_iter().flatten() {
+        table.add_row(COLUMNS.map(|name| cell(&row[name])));
     }
+    table.to_string()
 }
 
 impl Show {

@@ -2,28 +2,17 @@
 
 use serde_json::Value;
 
-use super::client::{Target, query};
-use super::dead::Selection;
+use super::client::Target;
 use super::print::{attempts, cell, new_table, text, whole};
+use super::select::Page;
 use super::{Exit, block_on, say, say_json};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Events {
     /// Newest first
-    List(List),
+    List(Page),
     /// One event: body, message, and every attempt at every copy
     Show(Show),
-}
-
-#[derive(Debug, clap::Args)]
-pub(super) struct List {
-    #[command(flatten)]
-    selection: Selection,
-    /// How many, at most 1000
-    #[arg(long, default_value = "50")]
-    limit: u16,
-    #[command(flatten)]
-    target: Target,
 }
 
 #[derive(Debug, clap::Args)]
@@ -37,7 +26,7 @@ pub(super) struct Show {
 impl Events {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
         match self {
-            Self::List(list) => list.run(),
+            Self::List(page) => page.show("/api/v1/events", table),
             Self::Show(show) => {
                 let path = format!("/api/v1/events/{}", show.id);
                 let event = block_on(async { show.target.admin()?.get(&path).await })?;
@@ -52,37 +41,26 @@ impl Events {
     }
 }
 
-impl List {
-    fn run(self) -> anyhow::Result<Exit> {
-        let limit = self.limit.to_string();
-        let mut pairs = self.selection.pairs();
-        pairs.push(("limit", Some(&limit)));
-        let path = format!("/api/v1/events?{}", query(&pairs));
-        let page = block_on(async { self.target.admin()?.get(&path).await })?;
-        if self.target.json {
-            say_json(&page);
-            return Ok(Exit::Ok);
-        }
-        let mut table = new_table(&["id", "accepted", "source", "type", "key", "to"]);
-        for row in page["events"].as_array().into_iter().flatten() {
-            let to: Vec<String> = row["destinations"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .map(cell)
-                .collect();
-            table.add_row([
-                cell(&row["id"]),
-                cell(&row["accepted_at"]),
-                cell(&row["source"]),
-                cell(&row["type"]),
-                cell(&row["key"]),
-                to.join(" "),
-            ]);
-        }
-        say(&table.to_string());
-        Ok(Exit::Ok)
+/// The list as a table.
+fn table(page: &Value) -> String {
+    let mut table = new_table(&["id", "accepted", "source", "type", "key", "to"]);
+    for row in page["events"].as_array().into_iter().flatten() {
+        let to: Vec<String> = row["destinations"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(cell)
+            .collect();
+        table.add_row([
+            cell(&row["id"]),
+            cell(&row["accepted_at"]),
+            cell(&row["source"]),
+            cell(&row["type"]),
+            cell(&row["key"]),
+            to.join(" "),
+        ]);
     }
+    table.to_string()
 }
 
 /// An event as a person reads it.

@@ -275,12 +275,22 @@ impl Log {
     }
 
     /// Settles all that a removed destination still owes as dead,
-    /// `destination_removed`. Its worker has ended. Returns how many.
+    /// `destination_removed`. Its worker has ended. Returns how many. It goes
+    /// in steps, with other work in between; dropped half-way, the rest stays
+    /// owed until it is asked again.
     pub async fn remove_destination(&self, name: &DestinationName) -> Result<u64, AppendError> {
-        let account = self.shared().account(name);
-        self.shared()
-            .ask(|reply| Command::Remove { account, reply })
-            .await
+        let mut settled = 0;
+        loop {
+            let account = self.shared().account(name);
+            let removed = self
+                .shared()
+                .ask(|reply| Command::Remove { account, reply })
+                .await?;
+            settled += removed.settled;
+            if !removed.more {
+                return Ok(settled);
+            }
+        }
     }
 
     /// Destinations that have an account (perhaps from an earlier configuration).

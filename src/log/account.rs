@@ -425,27 +425,28 @@ impl Account {
         }
     }
 
-    /// Hands out everything that waits, for an account whose destination left.
-    pub(super) fn take_open(self: &Arc<Self>, shared: &Shared) -> io::Result<Vec<Offset>> {
-        loop {
-            let mut state = lock(&self.state);
-            while let Some(upcoming) = state.pop() {
-                let accepted_at = upcoming.stored.event.accepted_at;
-                state.ledger.hand_out(
-                    upcoming.stored.offset,
-                    upcoming.next,
-                    upcoming.size,
-                    accepted_at,
-                );
-            }
-            if !state.ledger.open.is_empty() {
-                return Ok(state.ledger.open.keys().copied().collect());
-            }
-            drop(state);
-            if !self.fill(shared)? {
-                return Ok(Vec::new());
-            }
+    /// Hands out the oldest of what waits, at most `limit`, for an account
+    /// whose destination left. `false`: there is no more. One read at most.
+    pub(super) fn take_open(
+        self: &Arc<Self>,
+        shared: &Shared,
+        limit: usize,
+    ) -> io::Result<(Vec<Offset>, bool)> {
+        let more = self.fill(shared)?;
+        let mut state = lock(&self.state);
+        while state.ledger.open.len() < limit {
+            let Some(upcoming) = state.pop() else { break };
+            let accepted_at = upcoming.stored.event.accepted_at;
+            state.ledger.hand_out(
+                upcoming.stored.offset,
+                upcoming.next,
+                upcoming.size,
+                accepted_at,
+            );
         }
+        let open: Vec<Offset> = state.ledger.open.keys().take(limit).copied().collect();
+        let more = more || !open.is_empty();
+        Ok((open, more))
     }
 
     /// Settles an open copy; `None`: it was not open. A dead one stays in

@@ -8,7 +8,7 @@ use super::account::Account;
 use super::dead::{DeadError, Letter};
 use super::lock;
 use super::record::{EventHead, Fact, Head, Settled, Tag};
-use super::state::Settling;
+use super::state::{Removed, Settling};
 use super::writer::{Broken, Writer};
 use crate::event::{Action, Event, Offset};
 use crate::settle::{Reason, Settlement};
@@ -153,22 +153,19 @@ impl Writer {
         Ok(())
     }
 
-    pub(super) fn remove(&mut self, account: &Arc<Account>) -> Result<u64, Broken> {
-        let mut settled = 0;
-        loop {
-            let open = account.take_open(&self.shared)?;
-            if open.is_empty() {
-                return Ok(settled);
+    /// One step of a removal: a command may not keep the others from the disk
+    /// for as long as a backlog is deep.
+    pub(super) fn remove(&mut self, account: &Arc<Account>) -> Result<Removed, Broken> {
+        let (open, more) = account.take_open(&self.shared, LETTERS_AT_ONCE)?;
+        let mut removed = Removed { settled: 0, more };
+        for at in open {
+            let reason = Settlement::Dead(Reason::DestinationRemoved);
+            if let Some(settling) = account.settle(at, reason, None, String::new()) {
+                removed.settled += 1;
+                self.settle(settling)?;
             }
-            for at in open {
-                let reason = Settlement::Dead(Reason::DestinationRemoved);
-                if let Some(settling) = account.settle(at, reason, None, String::new()) {
-                    settled += 1;
-                    self.settle(settling)?;
-                }
-            }
-            self.commit()?;
         }
+        Ok(removed)
     }
 
     /// Writes the dead letters of this batch, then the ends that waited for

@@ -49,10 +49,10 @@ pub(super) enum Command {
         account: Arc<Account>,
         segment: u32,
     },
-    /// The destination left: everything it is owed ends.
+    /// The destination left: some of what it is owed ends.
     Remove {
         account: Arc<Account>,
-        reply: Reply<u64>,
+        reply: Reply<Removed>,
     },
     DeadRetry {
         id: Offset,
@@ -62,6 +62,14 @@ pub(super) enum Command {
         id: Offset,
         reply: Reply<bool>,
     },
+}
+
+/// What one step of a removal did.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Removed {
+    pub(super) settled: u64,
+    /// Another step may find more.
+    pub(super) more: bool,
 }
 
 /// A copy that its ledger has settled, on its way to the disk.

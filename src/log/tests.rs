@@ -8,6 +8,7 @@ mod flow;
 mod keep;
 mod limits;
 mod pure;
+mod steady;
 
 use std::sync::Arc;
 use std::time::Duration;

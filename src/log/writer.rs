@@ -232,8 +232,10 @@ impl Writer {
                 .map(drop),
             Command::Lost { account, segment } => self.lose(&account, segment),
             Command::Remove { account, reply } => {
-                let settled = self.remove(&account)?;
-                let _nobody_waits = reply.send(Ok(settled));
+                let removed = self.remove(&account)?;
+                // What it counts is written before it is told.
+                self.commit()?;
+                let _nobody_waits = reply.send(Ok(removed));
                 Ok(())
             }
             Command::DeadRetry { id, reply } => self.dead_retry(id, reply),

@@ -1,8 +1,9 @@
 //! A disk in memory that knows what is durable, and can fill up, fail at its
 //! n-th operation, or lose its power.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -24,6 +25,11 @@ pub(crate) struct World {
     /// What a program sees, and what a power cut leaves.
     names: BTreeMap<PathBuf, usize>,
     durable_names: BTreeMap<PathBuf, usize>,
+    /// Folders, and those whose own entry a power cut takes away.
+    folders: BTreeSet<PathBuf>,
+    fresh_folders: BTreeSet<PathBuf>,
+    /// Stretches of files that cannot be read.
+    bad: Vec<(usize, Range<usize>)>,
     locked: bool,
     dead: bool,
     /// Bytes all files may take; `None`: no end.
@@ -65,8 +71,9 @@ impl SimDisk {
     /// What is left after a power cut: each unsynced sector may be old, new or
     /// (rarely) torn; unsynced names may be there or not.
     pub(crate) fn crash(&self, chance: &mut fastrand::Rng) -> Self {
-        let mut world = lock(&self.0);
-        world.dead = true;
+        let mut guard = lock(&self.0);
+        guard.dead = true;
+        let world = &*guard;
         let mut names = world.durable_names.clone();
         for (path, inode) in &world.names {
             if chance.bool() {
@@ -78,6 +85,9 @@ impl SimDisk {
                 names.remove(path);
             }
         }
+        let lost = |path: &Path| path.ancestors().any(|up| world.fresh_folders.contains(up));
+        names.retain(|path, _| !lost(path));
+        let folders = world.folders.iter().filter(|path| !lost(path));
         let inodes = world.inodes.iter().map(|inode| {
             let left = survive(inode, chance);
             Inode {
@@ -87,6 +97,7 @@ impl SimDisk {
         });
         let fresh = World {
             inodes: inodes.collect(),
+            folders: folders.cloned().collect(),
             durable_names: names.clone(),
             names,
             ..World::default()
@@ -105,6 +116,7 @@ impl SimDisk {
             inodes: inodes.collect(),
             names: world.names.clone(),
             durable_names: world.names.clone(),
+            folders: world.folders.clone(),
             ..World::default()
         };
         Self(Arc::new(Mutex::new(fresh)))
@@ -142,6 +154,13 @@ impl SimDisk {
     /// Every operation waits until this is dropped.
     pub(crate) fn hold(&self) -> Held<'_> {
         Held(lock(&self.0))
+    }
+
+    /// From now on these bytes of a file cannot be read.
+    pub(crate) fn break_reads(&self, path: &str, bytes: Range<usize>) {
+        let mut world = lock(&self.0);
+        let inode = world.names[Path::new(path)];
+        world.bad.push((inode, bytes));
     }
 
     pub(crate) fn files(&self) -> Vec<String> {
@@ -209,7 +228,13 @@ impl Disk for SimDisk {
         Ok(Some(Box::new(Unlock(self.clone()))))
     }
 
-    fn create_dir(&self, _path: &Path) -> io::Result<()> {
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        let mut world = lock(&self.0);
+        for folder in path.ancestors().filter(|folder| folder.parent().is_some()) {
+            if world.folders.insert(folder.to_owned()) {
+                world.fresh_folders.insert(folder.to_owned());
+            }
+        }
         Ok(())
     }
 
@@ -271,6 +296,9 @@ impl Disk for SimDisk {
         world.step()?;
         let world = &mut *world;
         world
+            .fresh_folders
+            .retain(|folder| folder.parent() != Some(path));
+        world
             .durable_names
             .retain(|file, _| file.parent() != Some(path));
         let here = world
@@ -310,6 +338,13 @@ impl DiskFile for SimFile {
     fn read_at(&self, buf: &mut [u8], at: u64) -> io::Result<usize> {
         let mut world = lock(&self.disk.0);
         world.step()?;
+        let asked = at as usize..at as usize + buf.len();
+        let is_bad = |(inode, bad): &(usize, Range<usize>)| {
+            *inode == self.inode && bad.start < asked.end && asked.start < bad.end
+        };
+        if world.bad.iter().any(is_bad) {
+            return Err(io::Error::other("a bad sector"));
+        }
         let bytes = world.inodes[self.inode]
             .now
             .get(at as usize..)

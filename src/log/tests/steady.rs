@@ -1,0 +1,54 @@
+//! What must not stand still, grow without end, or believe a clock too soon.
+
+use super::*;
+use crate::log::writer::Writer;
+use crate::settle::{Reason, Settlement};
+
+impl House {
+    /// A log whose writer thread is not started: commands wait.
+    fn unstarted(&self) -> (Log, Writer) {
+        let metrics = Arc::new(Metrics::new());
+        let disk = Arc::new(self.disk.clone());
+        let (settings, clock) = (self.settings.clone(), self.clock.clone());
+        let (writer, _) = recover::open(disk, settings, clock, metrics).unwrap();
+        let handle = Arc::new(Handle {
+            shared: Arc::clone(&writer.shared),
+        });
+        (Log { handle }, writer)
+    }
+
+    fn segments(&self) -> Vec<String> {
+        let files = self.disk.files().into_iter();
+        files
+            .filter(|file| file.contains("/log/") && file.ends_with(".seg"))
+            .collect()
+    }
+}
+
+/// Hands out and delivers so many.
+async fn deliver(subscription: &mut Subscription, count: u64) {
+    for _ in 0..count {
+        let at = next(subscription).await.stored.offset;
+        subscription.settle(at, Settlement::Delivered, None, "");
+    }
+}
+
+#[tokio::test]
+async fn removing_a_long_backlog_lets_appends_through() {
+    let house = House::with_segments(1 << 20);
+    let log = house.open();
+    for chunk in 0..5 {
+        let events = (0..1000).map(|n| accepted(event(chunk * 1000 + n), &["a"]));
+        log.append(events.collect()).await.unwrap();
+    }
+    let removing = {
+        let log = log.clone();
+        tokio::spawn(async move { log.remove_destination(&name("a")).await })
+    };
+    tokio::task::yield_now().await;
+    put(&log, 5000, &["b"]).await;
+    assert!(totals(&log, "a")[4] > 2500, "{:?}", totals(&log, "a"));
+    assert_eq!(removing.await.unwrap(), Ok(5000));
+    assert_eq!(totals(&log, "a"), [5000, 0, 5000, 0, 0]);
+    adds_up(&log);
+}

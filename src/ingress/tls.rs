@@ -107,7 +107,7 @@ mod tests {
             "-----BEGIN PRIVATE KEY-----\nMA==\n-----END PRIVATE KEY-----\n",
         )
         .unwrap();
-        let error = tls.reload().unwrap_err();
+        let error = tls.reload(&cert, &key).unwrap_err();
         assert!(
             error.contains("key.pem") && !error.contains("MA=="),
             "{error}"
@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(in_force(), Some(first));
 
         let second = write_pair(dir.path());
-        tls.reload().unwrap();
+        tls.reload(&cert, &key).unwrap();
         assert_eq!(in_force(), Some(second));
     }
 

@@ -38,6 +38,10 @@ impl Writer {
                 tracing::warn!(destination = %account.name, %error, "reading the log failed");
             }
         }
+        if self.shared.full.load(Ordering::Relaxed) {
+            // Who asks before it sends would never send, and nobody else looks.
+            self.look_for_room()?;
+        }
         Ok(())
     }
 

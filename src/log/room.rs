@@ -41,6 +41,15 @@ impl Writer {
         Ok(room)
     }
 
+    /// Whether a middling event would find room now, although none came.
+    pub(super) fn look_for_room(&mut self) -> Result<(), Broken> {
+        self.batch.room = None;
+        let bytes = usize::try_from(self.step()).unwrap_or(usize::MAX);
+        self.room_for(bytes)?;
+        self.batch.room = None;
+        Ok(())
+    }
+
     fn find_room(&mut self, n: u64) -> Result<bool, Broken> {
         if !self.disk_allows()? {
             return Ok(false);

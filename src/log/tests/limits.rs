@@ -19,7 +19,7 @@ fn by_hand(house: &House, events: u64) -> (Writer, Vec<Offset>) {
     writer.append(events, Origin::Accepted, reply).unwrap();
     writer.commit().unwrap();
     let account = writer.shared.account(&name("a"));
-    let open = account.take_open(&writer.shared).unwrap();
+    let (open, _more) = account.take_open(&writer.shared, usize::MAX).unwrap();
     (writer, open)
 }
 

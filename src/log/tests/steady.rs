@@ -52,3 +52,21 @@ async fn removing_a_long_backlog_lets_appends_through() {
     assert_eq!(totals(&log, "a"), [5000, 0, 5000, 0, 0]);
     adds_up(&log);
 }
+
+#[tokio::test]
+async fn a_disk_with_room_again_is_healthy_before_anybody_appends() {
+    let mut house = House::new();
+    house.settings.min_free = 50_000_000;
+    house.disk.set_room(Some(40_000_000));
+    let (log, mut writer) = house.unstarted();
+    let (reply, _answer) = oneshot::channel();
+    writer
+        .append(vec![accepted(event(0), &["a"])], Origin::Accepted, reply)
+        .unwrap();
+    writer.keep_house().unwrap();
+    assert!(log.health().unwrap_err().contains("no room"));
+    house.disk.set_room(Some(60_000_000));
+    writer.commit().unwrap();
+    writer.keep_house().unwrap();
+    assert_eq!(log.health(), Ok(()));
+}

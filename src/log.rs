@@ -322,12 +322,16 @@ impl Log {
             let dead_letters = self.shared().dead.count(&account.name);
             let state = lock(&account.state);
             let ledger = &state.ledger;
+            // Dead is who has a letter; until then a crash would bring it back.
+            let dying = ledger.closing.values();
             let totals = Totals {
                 owed: ledger.owed,
                 delivered: ledger.delivered,
-                dead: ledger.dead,
+                dead: ledger.dead.saturating_sub(ledger.closing.len() as u64),
                 dropped: ledger.dropped,
-                pending_bytes: ledger.pending_bytes,
+                pending_bytes: dying.fold(ledger.pending_bytes, |sum, open| {
+                    sum.saturating_add(u64::from(open.size))
+                }),
                 oldest: state.oldest(),
                 dead_letters,
             };

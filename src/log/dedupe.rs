@@ -238,8 +238,8 @@ fn parse(bytes: &[u8], log: &LogId) -> Option<Vec<(Seen, EventId)>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{START, disk::SimDisk};
     use super::*;
+    use crate::log::tests::{START, disk::SimDisk};
 
     fn id(n: u64) -> (Seen, EventId) {
         let at = START.plus(Duration::from_secs(n));

@@ -6,12 +6,13 @@ use std::collections::HashMap;
 use std::fs::{OpenOptions, Permissions};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use dashmap::DashMap;
-use redb::{Database, ReadableDatabase, TableDefinition, TableError};
+use redb::{Database, DatabaseError, ReadableDatabase, TableDefinition, TableError};
+use tokio::time::Instant;
 
 use crate::event::Key;
 
@@ -20,8 +21,10 @@ const CUSTOMER: TableDefinition<'_, &str, &str> = TableDefinition::new("customer
 const GATHER: Duration = Duration::from_millis(500);
 /// Conversations remembered in front of the table.
 const CACHED_MAX: usize = 200_000;
-/// Links that wait for the disk; beyond it a caller waits with them.
+/// Links that wait for the disk; what comes beyond it is dropped, and counted.
 const UNWRITTEN_MAX: usize = 100_000;
+/// At most one line about trouble in this time.
+const SAY_EVERY: Duration = Duration::from_secs(60);
 
 /// Clones share it; the last one writes what is left.
 #[derive(Clone, Debug)]
@@ -45,23 +48,48 @@ struct Handle {
 #[derive(Debug)]
 struct Shared {
     path: PathBuf,
-    database: Database,
-    cache: DashMap<Key, Arc<str>>,
+    open: Opener,
+    /// `None` while it could not be opened again. Whoever reads shares the lock
+    /// with the commit; only opening again, by the writer, takes it alone.
+    database: RwLock<Option<Database>>,
+    /// `None`: it is known that nobody is known.
+    cache: DashMap<Key, Option<Arc<str>>>,
     unwritten: Mutex<Unwritten>,
     wake: Condvar,
+    said_at: Mutex<Option<Instant>>,
 }
+
+type Opener = fn(&Path) -> Result<Database, DatabaseError>;
 
 #[derive(Debug, Default)]
 struct Unwritten {
     customers: HashMap<Key, Arc<str>>,
     /// Being committed now: read before the table, until it is there.
     committing: Arc<HashMap<Key, Arc<str>>>,
+    /// Counts what was taught, so that a reader sees that it was overtaken.
+    taught: u64,
+    /// Links not taken because too many waited.
+    dropped: u64,
     closed: bool,
+}
+
+impl Unwritten {
+    fn get(&self, key: &Key) -> Option<&Arc<str>> {
+        self.customers.get(key).or_else(|| self.committing.get(key))
+    }
+
+    fn is_full(&self) -> bool {
+        self.customers.len() + self.committing.len() >= UNWRITTEN_MAX
+    }
 }
 
 impl Links {
     /// Opens `links.redb` in `dir`, which must be there; starts its writer.
     pub fn open(dir: &Path) -> Result<Self, LinksError> {
+        Self::open_by(dir, |path| Database::create(path))
+    }
+
+    fn open_by(dir: &Path, open: Opener) -> Result<Self, LinksError> {
         let path = dir.join("links.redb");
         let failed = |message: String| LinksError {
             path: path.clone(),
@@ -76,13 +104,15 @@ impl Links {
             .open(&path);
         file.and_then(|file| file.set_permissions(Permissions::from_mode(0o600)))
             .map_err(|error| failed(error.to_string()))?;
-        let database = Database::create(&path).map_err(|error| failed(error.to_string()))?;
+        let database = open(&path).map_err(|error| failed(error.to_string()))?;
         let shared = Arc::new(Shared {
             path: path.clone(),
-            database,
+            open,
+            database: RwLock::new(Some(database)),
             cache: DashMap::new(),
             unwritten: Mutex::default(),
             wake: Condvar::new(),
+            said_at: Mutex::default(),
         });
         let theirs = Arc::clone(&shared);
         let writer = std::thread::Builder::new()
@@ -97,28 +127,51 @@ impl Links {
         })
     }
 
-    /// The customer of a conversation, if one was ever seen.
+    /// The customer of a conversation, if one was ever seen. May read the disk:
+    /// on the way of events ask [`Links::find_customer`].
     pub fn customer(&self, key: &Key) -> Option<Arc<str>> {
-        self.handle.shared.customer(key)
+        let shared = &self.handle.shared;
+        shared.in_memory(key).unwrap_or_else(|| shared.read(key))
+    }
+
+    /// As [`Links::customer`], and keeps nobody waiting: what memory does not
+    /// know is read where blocking is allowed. Needs a tokio runtime.
+    pub async fn find_customer(&self, key: &Key) -> Option<Arc<str>> {
+        if let Some(known) = self.handle.shared.in_memory(key) {
+            return known;
+        }
+        let (shared, key) = (Arc::clone(&self.handle.shared), key.clone());
+        let read = tokio::task::spawn_blocking(move || shared.read(&key));
+        read.await.unwrap_or_default()
     }
 
     /// Remembers; visible at once, on disk within a second. An event whose
-    /// customer is lost with the disk's last second teaches it again.
+    /// customer is lost with the disk's last second teaches it again. Never
+    /// waits: while the disk takes nothing and too many links wait already,
+    /// this one is dropped.
     pub fn remember_customer(&self, key: &Key, user: &str) {
         let shared = &self.handle.shared;
-        if shared.customer(key).is_some_and(|known| &*known == user) {
+        if let Some(Some(known)) = shared.in_memory(key)
+            && &*known == user
+        {
             return;
         }
         let user: Arc<str> = Arc::from(user);
         let mut unwritten = lock(&shared.unwritten);
-        while unwritten.customers.len() >= UNWRITTEN_MAX && !unwritten.closed {
-            shared.wake.notify_all();
-            let waited = shared.wake.wait_timeout(unwritten, GATHER);
-            unwritten = waited.unwrap_or_else(PoisonError::into_inner).0;
+        if unwritten.is_full() && !unwritten.customers.contains_key(key) {
+            unwritten.dropped += 1;
+            let dropped = unwritten.dropped;
+            drop(unwritten);
+            if shared.may_say() {
+                tracing::warn!(path = %shared.path.display(), dropped, "links dropped: too many wait for the disk");
+            }
+            return;
         }
+        unwritten.taught += 1;
         unwritten.customers.insert(key.clone(), Arc::clone(&user));
         // Under the lock, so that two who teach the same key leave one answer.
-        shared.keep(key.clone(), user);
+        shared.make_room();
+        shared.cache.insert(key.clone(), Some(user));
         drop(unwritten);
         shared.wake.notify_all();
     }
@@ -147,44 +200,48 @@ impl Drop for Handle {
 }
 
 impl Shared {
-    fn customer(&self, key: &Key) -> Option<Arc<str>> {
+    /// What is known without the disk; `None`: it must be asked.
+    fn in_memory(&self, key: &Key) -> Option<Option<Arc<str>>> {
         if let Some(user) = self.cache.get(key) {
-            return Some(Arc::clone(&user));
+            return Some(user.clone());
         }
-        let waiting = {
-            let unwritten = lock(&self.unwritten);
-            unwritten
-                .customers
-                .get(key)
-                .or_else(|| unwritten.committing.get(key))
-                .cloned()
-        };
-        let user = match waiting {
-            Some(user) => user,
-            None => match self.look_up(key) {
-                Ok(user) => user?,
-                Err(error) => {
-                    tracing::warn!(path = %self.path.display(), %error, "reading a link failed");
-                    return None;
-                }
-            },
-        };
+        lock(&self.unwritten).get(key).cloned().map(Some)
+    }
+
+    /// Asks the disk, and keeps what it says.
+    fn read(&self, key: &Key) -> Option<Arc<str>> {
+        let taught = lock(&self.unwritten).taught;
+        let read = self.look_up(key);
+        let unwritten = lock(&self.unwritten);
         // Whoever taught it meanwhile knows better.
-        self.make_room();
-        Some(Arc::clone(&self.cache.entry(key.clone()).or_insert(user)))
+        if let Some(user) = unwritten.get(key) {
+            return Some(Arc::clone(user));
+        }
+        match read {
+            // It may have been taught, and be on the disk by now.
+            Ok(None) if unwritten.taught != taught => None,
+            Ok(user) => {
+                self.make_room();
+                self.cache.entry(key.clone()).or_insert(user).clone()
+            }
+            Err(error) => {
+                drop(unwritten);
+                if self.may_say() {
+                    tracing::warn!(path = %self.path.display(), %error, "reading a link failed");
+                }
+                None
+            }
+        }
     }
 
     fn look_up(&self, key: &Key) -> Result<Option<Arc<str>>, redb::Error> {
-        let table = match self.database.begin_read()?.open_table(CUSTOMER) {
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        let database = database.as_ref().ok_or(redb::Error::DatabaseClosed)?;
+        let table = match database.begin_read()?.open_table(CUSTOMER) {
             Err(TableError::TableDoesNotExist(_)) => return Ok(None),
             table => table?,
         };
         Ok(redb::ReadableTable::get(&table, key.as_str())?.map(|user| Arc::from(user.value())))
-    }
-
-    fn keep(&self, key: Key, user: Arc<str>) {
-        self.make_room();
-        self.cache.insert(key, user);
     }
 
     /// The cache is only a cache: when it is full it starts again.
@@ -205,7 +262,7 @@ impl Shared {
             }
             if !unwritten.closed {
                 let early = |unwritten: &mut Unwritten| {
-                    !unwritten.closed && unwritten.customers.len() < UNWRITTEN_MAX
+                    !unwritten.closed && unwritten.customers.len() < UNWRITTEN_MAX / 2
                 };
                 let gathered = self.wake.wait_timeout_while(unwritten, GATHER, early);
                 unwritten = gathered.unwrap_or_else(PoisonError::into_inner).0;
@@ -225,34 +282,80 @@ impl Shared {
 
     /// One commit. What could not be written waits for the next one.
     fn write(&self, batch: &HashMap<Key, Arc<str>>, closed: bool) {
-        let written = self.commit(batch);
+        // After one failure redb takes nothing more until it is opened again.
+        let written = self.commit(batch).or_else(|error| {
+            self.open_again()?;
+            self.say_failed(&error, batch.len());
+            self.commit(batch)
+        });
         let mut unwritten = lock(&self.unwritten);
         unwritten.committing = Arc::default();
-        if let Err(error) = written {
-            tracing::warn!(path = %self.path.display(), %error, links = batch.len(), "writing links failed");
-            if !closed {
-                for (key, user) in batch {
-                    unwritten
-                        .customers
-                        .entry(key.clone())
-                        .or_insert_with(|| Arc::clone(user));
-                }
+        let Err(error) = written else {
+            return;
+        };
+        if !closed {
+            for (key, user) in batch {
+                unwritten
+                    .customers
+                    .entry(key.clone())
+                    .or_insert_with(|| Arc::clone(user));
             }
         }
         drop(unwritten);
-        self.wake.notify_all();
+        self.say_failed(&error, batch.len());
     }
 
-    fn commit(&self, batch: &HashMap<Key, Arc<str>>) -> Result<(), redb::Error> {
-        let transaction = self.database.begin_write()?;
+    fn say_failed(&self, error: &redb::Error, links: usize) {
+        if self.may_say() {
+            tracing::warn!(path = %self.path.display(), %error, links, "writing links failed");
+        }
+    }
+
+    /// Whether another line about trouble may be written now.
+    fn may_say(&self) -> bool {
+        let now = Instant::now();
+        let mut said_at = lock(&self.said_at);
+        let may = said_at.is_none_or(|at| now.duration_since(at) >= SAY_EVERY);
+        if may {
+            *said_at = Some(now);
+        }
+        may
+    }
+
+    /// The old one must be gone first: it has the file locked.
+    fn open_again(&self) -> Result<(), redb::Error> {
+        let mut database = self
+            .database
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        drop(database.take());
+        *database = Some((self.open)(&self.path)?);
+        Ok(())
+    }
+
+    /// Returns how many were not there already.
+    fn commit(&self, batch: &HashMap<Key, Arc<str>>) -> Result<usize, redb::Error> {
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        let database = database.as_ref().ok_or(redb::Error::DatabaseClosed)?;
+        let transaction = database.begin_write()?;
+        let mut fresh = 0;
         {
             let mut table = transaction.open_table(CUSTOMER)?;
             for (key, user) in batch {
-                table.insert(key.as_str(), &**user)?;
+                let known = redb::ReadableTable::get(&table, key.as_str())?
+                    .is_some_and(|known| known.value() == &**user);
+                if !known {
+                    table.insert(key.as_str(), &**user)?;
+                    fresh += 1;
+                }
             }
         }
-        transaction.commit()?;
-        Ok(())
+        if fresh == 0 {
+            transaction.abort()?;
+        } else {
+            transaction.commit()?;
+        }
+        Ok(fresh)
     }
 }
 
@@ -261,75 +364,4 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn key(n: usize) -> Key {
-        Key::from(format!("qiscus/{n}"))
-    }
-
-    #[test]
-    fn a_link_is_visible_at_once_and_after_a_restart() {
-        let folder = tempfile::tempdir().unwrap();
-        let links = Links::open(folder.path()).unwrap();
-        assert_eq!(links.customer(&key(1)), None);
-        links.remember_customer(&key(1), "ann");
-        assert_eq!(links.customer(&key(1)).as_deref(), Some("ann"));
-        links.remember_customer(&key(1), "bob");
-        for n in 2..500 {
-            links.remember_customer(&key(n), "carol");
-        }
-        links.close();
-        links.close();
-        drop(links);
-        let links = Links::open(folder.path()).unwrap();
-        assert_eq!(links.customer(&key(1)).as_deref(), Some("bob"));
-        assert_eq!(links.customer(&key(499)).as_deref(), Some("carol"));
-        assert_eq!(links.customer(&key(500)), None);
-        let mode = folder
-            .path()
-            .join("links.redb")
-            .metadata()
-            .unwrap()
-            .permissions()
-            .mode();
-        assert_eq!(mode & 0o777, 0o600);
-    }
-
-    #[test]
-    fn what_is_known_is_not_written_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let links = Links::open(folder.path()).unwrap();
-        links.remember_customer(&key(1), "ann");
-        drop(links);
-        let links = Links::open(folder.path()).unwrap();
-        links.remember_customer(&key(1), "ann");
-        let shared = &links.handle.shared;
-        assert!(
-            lock(&shared.unwritten).customers.is_empty()
-                && lock(&shared.unwritten).committing.is_empty()
-        );
-    }
-
-    #[test]
-    fn the_cache_has_an_end_and_the_table_answers_beyond_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let links = Links::open(folder.path()).unwrap();
-        links.remember_customer(&key(0), "first");
-        for n in 1..=CACHED_MAX {
-            links.remember_customer(&key(n), "x");
-        }
-        assert!(links.handle.shared.cache.len() < CACHED_MAX);
-        assert_eq!(links.customer(&key(0)).as_deref(), Some("first"));
-    }
-
-    #[test]
-    fn a_folder_that_is_not_there_is_an_error_with_its_path() {
-        let error = Links::open(Path::new("/nonexistent/folder")).unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .starts_with("/nonexistent/folder/links.redb: ")
-        );
-    }
-}
+mod tests;

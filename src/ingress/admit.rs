@@ -1,5 +1,6 @@
-//! Whether a request may come in: method, hops, rate, size, proof, in the
-//! order of what they cost us. No log is needed to refuse.
+//! Whether a request may come in: method, hops, size, proof, rate. What is cheap
+//! comes first; the rate comes last, because it is the source's own and no
+//! stranger may use it up. No log is needed to refuse.
 
 use bytes::Bytes;
 use http::header::HeaderName;
@@ -34,7 +35,7 @@ pub(super) struct Admitted {
     pub(super) parts: Parts,
     pub(super) body: Bytes,
     /// Held until the event is durable or refused.
-    pub(super) _share: Share,
+    pub(super) share: Share,
     pub(super) peer: std::net::IpAddr,
     pub(super) hops: u8,
 }
@@ -68,7 +69,7 @@ impl Gate {
     {
         let unread = !body.is_end_stream();
         let refuse = |refused: Refused| if unread { refused.closing() } else { refused };
-        let hops = self.before_the_body(source, &parts).map_err(refuse)?;
+        let hops = before_the_body(&parts).map_err(refuse)?;
         let declared = body.size_hint().exact();
         let read = read(
             body,
@@ -84,32 +85,28 @@ impl Gate {
         let admitted = Admitted {
             parts,
             body,
-            _share: share,
+            share,
             peer,
             hops,
         };
-        match source.auth.verify(&admitted.inbound(), clock.now()) {
-            Ok(()) => Ok(admitted),
-            Err(rejection) => {
-                Err(Refused::new(StatusCode::UNAUTHORIZED, "proof").detail(rejection))
-            }
+        if let Err(rejection) = source.auth.verify(&admitted.inbound(), clock.now()) {
+            return Err(Refused::new(StatusCode::UNAUTHORIZED, "proof").detail(rejection));
         }
-    }
-
-    fn before_the_body(&self, source: &Source, parts: &Parts) -> Result<u8, Refused> {
-        if parts.method != Method::POST {
-            return Err(Refused::new(StatusCode::METHOD_NOT_ALLOWED, "method"));
-        }
-        let hops =
-            hops(&parts.headers).ok_or_else(|| Refused::new(StatusCode::LOOP_DETECTED, "loop"))?;
         if let Some(rate) = source.rate {
             let wait = self.rates.take(&source.name, rate);
             wait.map_err(|wait| {
                 Refused::new(StatusCode::TOO_MANY_REQUESTS, "rate").retry_after(wait)
             })?;
         }
-        Ok(hops)
+        Ok(admitted)
     }
+}
+
+fn before_the_body(parts: &Parts) -> Result<u8, Refused> {
+    if parts.method != Method::POST {
+        return Err(Refused::new(StatusCode::METHOD_NOT_ALLOWED, "method"));
+    }
+    hops(&parts.headers).ok_or_else(|| Refused::new(StatusCode::LOOP_DETECTED, "loop"))
 }
 
 impl NoBody {
@@ -278,7 +275,19 @@ mod tests {
         .await;
         let limited = source(Some(Rate { per_second: 1.0 }), &[]);
         assert!(ask(&gate, &limited, 100, post(), "{}").await.is_ok());
-        check(&limited, 100, post(), "{}", (429, true)).await;
+        check(&limited, 100, post(), "{}", (429, false)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stranger_cannot_use_up_a_sources_rate() {
+        let gate = Gate::default();
+        let limited = source(Some(Rate { per_second: 1.0 }), &["10.0.0.0/8"]);
+        for _ in 0..10 {
+            let refused = ask(&gate, &limited, 100, post(), "{}").await.err();
+            assert_eq!(refused, Some((401, false)));
+        }
+        let known = post().header("x-forwarded-for", "10.0.0.1");
+        assert!(ask(&gate, &limited, 100, known, "{}").await.is_ok());
     }
 
     #[tokio::test]

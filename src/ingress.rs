@@ -28,6 +28,7 @@ mod body;
 mod framing;
 mod head;
 mod kept;
+mod late;
 mod peer;
 mod quiet;
 mod rate;
@@ -112,7 +113,8 @@ pub struct Ingress {
 
 impl Ingress {
     /// Serves until `drain` is cancelled, then closes idle connections, lets
-    /// busy ones finish for at most `limits.drain`, and returns.
+    /// busy ones finish for at most `limits.drain`, then appends whose answer
+    /// was late for as long again, and returns.
     pub async fn serve(
         self,
         listener: TcpListener,
@@ -120,7 +122,10 @@ impl Ingress {
         drain: CancellationToken,
     ) {
         let acceptor = tls.as_deref().map(Tls::acceptor);
-        server::serve(Arc::new(accept::Door::new(self)), listener, acceptor, drain).await;
+        let front = Arc::clone(&self.front);
+        let door = Arc::new(accept::Door::new(self));
+        server::serve(Arc::clone(&door), listener, acceptor, drain).await;
+        door.close(front.load().limits.drain).await;
     }
 }
 

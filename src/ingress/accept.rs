@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
-use tokio::time::timeout;
 
 use super::admit::{Admitted, Gate, place};
 use super::answer::{Answer, Refused, Taken, probe};
+use super::body::Share;
 use super::head::Refusal;
 use super::kept::kept;
+use super::late::Late;
 use super::peer::is_proxy;
 use super::quiet::Quiet;
 use super::server::{Arrival, Respond};
@@ -35,6 +36,7 @@ pub(super) struct Door {
     ingress: Ingress,
     gate: Gate,
     quiet: Quiet,
+    late: Late,
 }
 
 impl Door {
@@ -43,7 +45,13 @@ impl Door {
             ingress,
             gate: Gate::default(),
             quiet: Quiet::default(),
+            late: Late::default(),
         }
+    }
+
+    /// Waits for appends that are late, at most so long.
+    pub(super) async fn close(&self, patience: Duration) {
+        self.late.ended(patience).await;
     }
 
     async fn take(
@@ -59,99 +67,26 @@ impl Door {
             .admit(front, source, arrival, parts, body, &self.ingress.clock)
             .await?;
         let now = self.ingress.clock.now();
-        // A reader that panics on one body is our fault, and only this request's loss.
-        let read = catch_unwind(AssertUnwindSafe(|| {
-            self.read(front, source, &admitted, now)
-        }));
-        match read.unwrap_or_else(|_panic| {
-            Err(Refused::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "reader_panic",
-            ))
-        })? {
-            Read::Probe(answer) => Ok(answer),
-            Read::Events(events) => self.append(front, source, events).await,
+        let mut readings = match caught(|| read(front, source, &admitted))? {
+            Webhook::Probe { content_type, body } => return Ok(probe(content_type, body)),
+            Webhook::Events(readings) => readings,
+        };
+        self.name_customers(source, &mut readings).await;
+        let events = caught(|| Ok(events(front, source, &admitted, readings, now)))?;
+        self.append(front, source, events, admitted.share).await
+    }
+
+    /// An outgoing message does not name its customer; the conversation does.
+    async fn name_customers(&self, source: &Source, readings: &mut [Reading]) {
+        for reading in readings {
+            if reading.user.is_none()
+                && reading.direction == Some(Direction::Outgoing)
+                && let Some(key) = key(source, reading)
+            {
+                let known = self.ingress.links.find_customer(&key).await;
+                reading.user = known.map(|user| user.to_string());
+            }
         }
-    }
-
-    /// Bytes to events with what they owe; nothing is written yet.
-    fn read(
-        &self,
-        front: &Front,
-        source: &Source,
-        admitted: &Admitted,
-        now: Timestamp,
-    ) -> Result<Read, Refused> {
-        let readings = match source
-            .reader
-            .read(&admitted.inbound(), front.limits.json_depth)
-        {
-            Ok(Webhook::Events(readings)) => readings,
-            Ok(Webhook::Probe { content_type, body }) => {
-                return Ok(Read::Probe(probe(content_type, body)));
-            }
-            Err(_unreadable) if source.keep_unreadable => vec![unreadable(admitted)],
-            Err(unreadable) => {
-                return Err(Refused::new(StatusCode::BAD_REQUEST, "unreadable").detail(unreadable));
-            }
-        };
-        let headers = kept(
-            &admitted.parts.headers,
-            &source.reader.headers(),
-            &source.auth.proof_headers(),
-        );
-        // Ids of one webhook's events count up, so that they sort as they came.
-        let chance = fastrand::u128(..);
-        let events = readings.into_iter().zip(0_u128..).map(|(reading, index)| {
-            let id = EventId::new(now, chance.wrapping_add(index));
-            self.accepted(front, source, admitted, &headers, reading, id)
-        });
-        Ok(Read::Events(events.collect()))
-    }
-
-    fn accepted(
-        &self,
-        front: &Front,
-        source: &Source,
-        admitted: &Admitted,
-        headers: &Kept,
-        reading: Reading,
-        id: EventId,
-    ) -> Accepted {
-        let Reading {
-            event_type,
-            vendor_id,
-            key,
-            direction,
-            user,
-            message,
-            payload,
-            body,
-        } = reading;
-        let key = key.map(|key| Key::from(format!("{}/{key}", source.name)));
-        let user = match (user, direction, &key) {
-            (Some(user), _, _) => Some(Arc::from(user)),
-            // An outgoing message does not name its customer; the conversation does.
-            (None, Some(Direction::Outgoing), Some(key)) => self.ingress.links.customer(key),
-            (None, _, _) => None,
-        };
-        let event = Event {
-            id,
-            source: source.name.clone(),
-            kind: source.kind.clone(),
-            event_type,
-            key,
-            vendor_id,
-            direction,
-            user,
-            accepted_at: id.accepted_at(),
-            hops: admitted.hops,
-            headers: headers.clone(),
-            body,
-        };
-        let scope = Scope::new(&event, message.as_ref(), &payload);
-        let owed = front.routes.owed(&source.name, &event.event_type, &scope);
-        Accepted { event, owed }
     }
 
     /// Durable, then answered; or 503, because the fault is never the sender's.
@@ -160,25 +95,35 @@ impl Door {
         front: &Front,
         source: &Source,
         events: Vec<Accepted>,
+        share: Share,
     ) -> Result<Answer, Refused> {
         if events.is_empty() {
             return Ok(taken(&[]).answer());
         }
-        let customers = customers(&events);
-        let receipts = match timeout(front.limits.answer, self.ingress.log.append(events)).await {
-            Ok(Ok(receipts)) => receipts,
-            Ok(Err(error)) => return Err(unavailable(&error)),
-            // The append goes on; if it succeeds, the sender's retry is a duplicate or a second copy.
-            Err(_late) => {
-                return Err(
-                    Refused::new(StatusCode::SERVICE_UNAVAILABLE, "answer_deadline")
-                        .retry_after(Duration::from_secs(1)),
-                );
-            }
+        let late = || {
+            Refused::new(StatusCode::SERVICE_UNAVAILABLE, "answer_deadline")
+                .retry_after(Duration::from_secs(1))
         };
-        for (key, user) in &customers {
-            self.ingress.links.remember_customer(key, user);
+        // A log that stands still must not collect more than there can be requests.
+        if self.late.count() >= front.limits.connections {
+            return Err(late());
         }
+        let (log, links) = (self.ingress.log.clone(), self.ingress.links.clone());
+        let append = async move {
+            // The bytes are under way as long as the log may hold them.
+            let _held = share;
+            let customers = customers(&events);
+            let receipts = log.append(events).await?;
+            for (key, user) in &customers {
+                links.remember_customer(key, user);
+            }
+            Ok(receipts)
+        };
+        let receipts = match self.late.within(front.limits.answer, append).await {
+            Some(appended) => appended.map_err(|error: AppendError| unavailable(&error))?,
+            // It goes on; if it succeeds, the sender's retry is a duplicate or a second copy.
+            None => return Err(late()),
+        };
         let taken = taken(&receipts);
         tracing::debug!(source = %source.name, id = ?taken.id, events = receipts.len(), deliveries = taken.deliveries, duplicate = taken.duplicate, "event.accepted");
         Ok(taken.answer())
@@ -201,9 +146,83 @@ impl Door {
 
 type Kept = Vec<(Arc<str>, Arc<str>)>;
 
-enum Read {
-    Probe(Answer),
-    Events(Vec<Accepted>),
+/// Bytes to readings, or a probe's answer.
+fn read(front: &Front, source: &Source, admitted: &Admitted) -> Result<Webhook, Refused> {
+    let depth_max = front.limits.json_depth;
+    match source.reader.read(&admitted.inbound(), depth_max) {
+        Ok(webhook) => Ok(webhook),
+        Err(_unreadable) if source.keep_unreadable => {
+            Ok(Webhook::Events(vec![unreadable(admitted)]))
+        }
+        Err(unreadable) => {
+            Err(Refused::new(StatusCode::BAD_REQUEST, "unreadable").detail(unreadable))
+        }
+    }
+}
+
+/// A panic on one body is our fault, and only this request's loss.
+fn caught<T>(work: impl FnOnce() -> Result<T, Refused>) -> Result<T, Refused> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_panic| {
+        Err(Refused::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "reader_panic",
+        ))
+    })
+}
+
+/// What was read, with what it owes; nothing is written yet.
+fn events(
+    front: &Front,
+    source: &Source,
+    admitted: &Admitted,
+    readings: Vec<Reading>,
+    now: Timestamp,
+) -> Vec<Accepted> {
+    let headers = kept(
+        &admitted.parts.headers,
+        &source.reader.headers(),
+        &source.auth.proof_headers(),
+    );
+    // Ids of one webhook's events count up, so that they sort as they came.
+    let chance = fastrand::u128(..);
+    let events = readings.into_iter().zip(0_u128..).map(|(reading, index)| {
+        let id = EventId::new(now, chance.wrapping_add(index));
+        accepted(front, source, admitted, &headers, reading, id)
+    });
+    events.collect()
+}
+
+fn accepted(
+    front: &Front,
+    source: &Source,
+    admitted: &Admitted,
+    headers: &Kept,
+    reading: Reading,
+    id: EventId,
+) -> Accepted {
+    let event = Event {
+        id,
+        source: source.name.clone(),
+        kind: source.kind.clone(),
+        key: key(source, &reading),
+        event_type: reading.event_type,
+        vendor_id: reading.vendor_id,
+        direction: reading.direction,
+        user: reading.user.map(Arc::from),
+        accepted_at: id.accepted_at(),
+        hops: admitted.hops,
+        headers: headers.clone(),
+        body: reading.body,
+    };
+    let scope = Scope::new(&event, reading.message.as_ref(), &reading.payload);
+    let owed = front.routes.owed(&source.name, &event.event_type, &scope);
+    Accepted { event, owed }
+}
+
+/// Ids of conversations are the source's own.
+fn key(source: &Source, reading: &Reading) -> Option<Key> {
+    let key = reading.key.as_ref()?;
+    Some(Key::from(format!("{}/{key}", source.name)))
 }
 
 /// A body kept as bytes, for whoever routes the type `unreadable`.

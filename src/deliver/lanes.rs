@@ -21,7 +21,7 @@ pub(super) struct LaneId(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tried {
     /// When the first attempt started (for one that never could be sent: when
-    /// it was first looked at), on the steady clock.
+    /// its wait began), on the steady clock.
     pub since: Timestamp,
     /// Attempts that ended.
     pub attempts: u32,

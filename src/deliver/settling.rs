@@ -31,12 +31,14 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
                 reason,
                 detail,
             } => {
-                let left = for_at_most.saturating_sub(wall.since(accepted_at));
+                // The wall clock is asked once, and believed for no more than
+                // the wait: a later jump of it neither kills nor keeps.
+                let tried = turn.tried.unwrap_or_else(|| Tried {
+                    since: now.minus(wall.since(accepted_at).min(for_at_most)),
+                    attempts: delivery.attempts,
+                });
+                let left = for_at_most.saturating_sub(now.since(tried.since));
                 if !left.is_zero() {
-                    let tried = turn.tried.unwrap_or(Tried {
-                        since: now,
-                        attempts: delivery.attempts,
-                    });
                     return self
                         .lanes
                         .put_back(turn, now.plus(left.min(LOOK_AGAIN)), tried, now);

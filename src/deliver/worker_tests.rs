@@ -426,3 +426,14 @@ async fn contents_are_read_by_the_events_kind_and_only_for_a_writer_that_asks() 
         [("dead", "{\"n\":0}"), delivered, ("dead", bug), delivered]
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_ends_though_the_wall_clock_went_back() {
+    let bench = Bench::new(sample::destination(), |_, _| says(200));
+    bench.book.owe(Event {
+        accepted_at: sample::start().plus(24 * HOUR),
+        ..sample::event(0, Some("a"), "wait")
+    });
+    bench.settled(601 * SECOND).await;
+    assert_eq!(bench.endings(), ["dead unknown_user"]);
+}

@@ -40,6 +40,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::ledger::{Account, Ledger};
@@ -109,6 +110,14 @@ pub struct State {
     pub attempts: u64,
     /// Deliveries that wait for their time, or behind one that does.
     pub waiting: usize,
+    /// When the attempts in the air must have ended, by their own timeouts.
+    #[serde(skip)]
+    pub busy_until: Option<Instant>,
+    /// Until then no attempt more can start, and rightly so: the rate is used
+    /// up, all places are taken by attempts within their time, or as much waits
+    /// as may.
+    #[serde(skip)]
+    pub held_until: Option<Instant>,
     pub last_error: Option<LastError>,
     pub last_delivered_at: Option<Timestamp>,
 }
@@ -129,7 +138,7 @@ pub struct Shared {
     pub clock: Clock,
     pub metrics: Arc<Metrics>,
     /// How long attempts in the air may go on once a worker is to end
-    /// (`limits.drain`).
+    /// (`limits.drain`); [`Worker::set_drain_patience`] changes it.
     pub drain_patience: Duration,
 }
 
@@ -183,6 +192,7 @@ impl Worker {
             destination,
             paused,
             stop: false,
+            drain_patience: means.drain_patience,
         });
         let (orders, state) = (Arc::new(orders), Arc::new(Mutex::new(State::default())));
         let run = Run::new(ledger, means, Arc::clone(&orders), Arc::clone(&state));
@@ -199,6 +209,12 @@ impl Worker {
     pub fn adopt(&self, destination: Arc<Destination>) {
         self.orders
             .send_modify(|orders| orders.destination = destination);
+    }
+
+    /// Another `limits.drain` from now on; a drain that has begun keeps its own.
+    pub fn set_drain_patience(&self, patience: Duration) {
+        self.orders
+            .send_modify(|orders| orders.drain_patience = patience);
     }
 
     /// Stops this worker alone (its destination is removed): attempts in the
@@ -245,6 +261,7 @@ struct Means<C> {
     clock: Clock,
     metrics: Arc<Metrics>,
     read: ReadMessage,
+    /// At the start.
     drain_patience: Duration,
     /// Makes the bottom row of the stack.
     client: C,

@@ -36,8 +36,8 @@ struct Movement {
 
 impl Progress {
     /// Notes the counts seen now; says for how long neither has changed
-    /// although there was work that nothing (pause, breaker, a retry's time)
-    /// holds back.
+    /// although there was work that nothing (pause, breaker, rate, attempts
+    /// within their timeout, a retry's time) holds back.
     fn standstill(
         &self,
         name: &DestinationName,
@@ -47,8 +47,16 @@ impl Progress {
         now: Instant,
     ) -> Duration {
         let settled = totals.owed - totals.pending();
-        let held_back =
-            totals.pending() <= state.waiting as u64 || state.paused || state.breaker_open;
+        let in_time = |until: Option<Instant>| until.is_some_and(|until| now <= until);
+        let in_air = if in_time(state.busy_until) {
+            state.in_flight
+        } else {
+            0
+        };
+        let held_back = totals.pending() <= (state.waiting + in_air) as u64
+            || in_time(state.held_until)
+            || state.paused
+            || state.breaker_open;
         let Ok(mut seen) = self.0.lock() else {
             return Duration::ZERO;
         };
@@ -219,6 +227,22 @@ mod tests {
             "retries wait for their time"
         );
         tokio::time::advance(Duration::from_secs(400)).await;
+        let now = Instant::now();
+        let held = State {
+            held_until: Some(now + Duration::from_secs(600)),
+            ..State::default()
+        };
+        assert_eq!(look(&totals, &held, 2), 0, "six an hour is a rate");
+        let busy = State {
+            in_flight: 2,
+            busy_until: held.held_until,
+            ..State::default()
+        };
+        tokio::time::advance(Duration::from_secs(400)).await;
+        assert_eq!(look(&totals, &busy, 2), 0, "the attempts have time");
+        tokio::time::advance(Duration::from_secs(400)).await;
+        assert_eq!(look(&totals, &held, 2), 400, "its time is over");
+        assert_eq!(look(&totals, &busy, 2), 400, "their time is over");
         let done = Totals {
             owed: 3,
             delivered: 3,

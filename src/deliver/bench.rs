@@ -144,7 +144,7 @@ impl Ledger for Book {
         self.page().paused.push(paused);
     }
 
-    fn customer(&self, event: &Event) -> Option<Arc<str>> {
+    async fn customer(&self, event: &Event) -> Option<Arc<str>> {
         event.user.clone().or_else(|| self.page().customer.clone())
     }
 }

@@ -27,7 +27,7 @@ pub(super) trait Ledger: Send + Sync + 'static {
     fn set_paused(&self, paused: bool);
     /// The customer of the event's conversation, as the event says or as
     /// remembered.
-    fn customer(&self, event: &Event) -> Option<Arc<str>>;
+    fn customer(&self, event: &Event) -> impl Future<Output = Option<Arc<str>>> + Send;
 }
 
 /// The real one.
@@ -71,10 +71,11 @@ impl Ledger for Account {
         self.log.set_paused(&self.name, paused);
     }
 
-    fn customer(&self, event: &Event) -> Option<Arc<str>> {
-        event
-            .user
-            .clone()
-            .or_else(|| self.links.customer(event.key.as_ref()?))
+    async fn customer(&self, event: &Event) -> Option<Arc<str>> {
+        match (&event.user, &event.key) {
+            (Some(user), _) => Some(Arc::clone(user)),
+            (None, Some(key)) => self.links.find_customer(key).await,
+            (None, None) => None,
+        }
     }
 }

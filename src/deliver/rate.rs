@@ -27,6 +27,13 @@ struct Level {
     full_at: Instant,
 }
 
+impl Level {
+    fn empty_until(&self, now: Instant) -> Option<Instant> {
+        let slack = self.every * (self.burst - 1);
+        (self.full_at > now + slack).then(|| self.full_at - slack)
+    }
+}
+
 impl Bucket {
     /// `rate` per second (`None`: no limit); a `burst` of 0 counts as 1. Full.
     pub(super) fn new(rate: Option<f64>, burst: u32) -> Self {
@@ -50,13 +57,16 @@ impl Bucket {
     /// Draws one, or says when to come again.
     fn draw(&self, now: Instant) -> Result<(), Instant> {
         let mut level = self.level();
-        let slack = level.every * (level.burst - 1);
-        let full_at = level.full_at.max(now);
-        if full_at > now + slack {
-            return Err(full_at - slack);
+        if let Some(at) = level.empty_until(now) {
+            return Err(at);
         }
-        level.full_at = full_at + level.every;
+        level.full_at = level.full_at.max(now) + level.every;
         Ok(())
+    }
+
+    /// When there is one to draw, if that is not now.
+    pub(super) fn empty_until(&self, now: Instant) -> Option<Instant> {
+        self.level().empty_until(now)
     }
 
     /// Puts back one that was drawn and not used.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prometheus::{Histogram, IntCounter, IntGauge};
+use tokio::time::Instant;
 
 use super::{LastError, State};
 use crate::clock::Timestamp;
@@ -68,13 +69,19 @@ impl Report {
         self.state().in_flight = attempts;
     }
 
-    pub(super) fn began(&self) {
-        self.state().attempts += 1;
+    /// All in the air must have ended by `busy_until`.
+    pub(super) fn began(&self, busy_until: Option<Instant>) {
+        let mut state = self.state();
+        state.attempts += 1;
+        state.busy_until = busy_until;
     }
 
-    /// How many wait for their time although there is room to start them.
-    pub(super) fn waiting(&self, deliveries: usize) {
-        self.state().waiting = deliveries;
+    /// How many wait for their time although there is room to start them, and
+    /// until when it is right that no more start.
+    pub(super) fn waiting(&self, deliveries: usize, held_until: Option<Instant>) {
+        let mut state = self.state();
+        state.waiting = deliveries;
+        state.held_until = held_until;
     }
 
     pub(super) fn breaker(&self, open: bool) {

@@ -83,6 +83,11 @@ impl Memory {
         }
     }
 
+    /// When the rate allows the next attempt, if that is not now.
+    pub(super) fn rate_until(&self, now: Instant) -> Option<Instant> {
+        self.bucket.empty_until(now)
+    }
+
     pub(super) fn adopt(&self, destination: &Destination) {
         self.bucket.set(destination.rate, destination.burst);
         self.breaker

@@ -354,3 +354,63 @@ async fn what_was_settled_meanwhile_is_not_sent() {
         [0, 2]
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_new_drain_patience_reaches_a_running_worker() {
+    let mut bench = Bench::new(
+        Destination {
+            timeout: HOUR,
+            ..sample::destination()
+        },
+        |_, _| Says {
+            after: HOUR,
+            ..says(200)
+        },
+    );
+    bench.owe(0..1, |_| None);
+    bench.worker.set_drain_patience(3 * SECOND);
+    bench.pass(SECOND).await;
+    bench.drain.cancel();
+    let begun = tokio::time::Instant::now();
+    assert!(bench.tasks.join_next().await.unwrap().is_ok());
+    assert_eq!(begun.elapsed(), 3 * SECOND);
+}
+
+/// What is no standstill says for how long it is none.
+#[tokio::test(start_paused = true)]
+async fn who_rightly_starts_nothing_says_until_when() {
+    let left = |bench: &Bench| {
+        let until = bench.worker.state().held_until;
+        until.map(|until| until.duration_since(tokio::time::Instant::now()))
+    };
+    let slow = Destination {
+        rate: Some(6.0 / 3600.0),
+        ..sample::destination()
+    };
+    let bench = Bench::new(slow, |_, _| says(200));
+    bench.owe(0..3, |_| None);
+    bench.pass(100 * SECOND).await;
+    assert_eq!(left(&bench), Some(500 * SECOND), "six an hour");
+
+    let narrow = Destination {
+        concurrency: 1,
+        timeout: 600 * SECOND,
+        ..sample::destination()
+    };
+    let bench = Bench::new(narrow, |_, _| Says {
+        after: HOUR,
+        ..says(200)
+    });
+    bench.owe(0..3, |_| None);
+    bench.pass(100 * SECOND).await;
+    assert_eq!(left(&bench), Some(500 * SECOND), "its one place is taken");
+    assert_eq!(
+        bench.worker.state().busy_until,
+        bench.worker.state().held_until
+    );
+
+    let bench = Bench::new(sample::destination(), |_, _| says(200));
+    bench.owe(0..3, |_| None);
+    bench.pass(100 * SECOND).await;
+    assert_eq!(left(&bench), None, "it has room");
+}

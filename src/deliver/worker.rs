@@ -36,6 +36,7 @@ pub(super) struct Orders {
     /// By an operator or a 410; the configuration may say it, too.
     pub paused: bool,
     pub stop: bool,
+    pub drain_patience: Duration,
 }
 
 /// One destination's running state.
@@ -53,6 +54,8 @@ pub(super) struct Run<L, C> {
     pub(super) attempts: JoinSet<(Answer, Duration)>,
     pub(super) in_air: HashMap<Id, Flight>,
     pub(super) steady: Steady,
+    /// When the last attempt in the air must have ended.
+    busy_until: Option<Instant>,
     hasher: RandomState,
     pub(super) report: Report,
 }
@@ -110,6 +113,7 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
             memory,
             attempts: JoinSet::new(),
             in_air: HashMap::new(),
+            busy_until: None,
             hasher: RandomState::new(),
             report,
         }
@@ -123,8 +127,8 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
                 self.begin(turn, None).await;
                 continue;
             }
-            self.report
-                .waiting(if room { self.lanes.parked() } else { 0 });
+            let waiting = if room { self.lanes.parked() } else { 0 };
+            self.report.waiting(waiting, self.held_until(room));
             match self.wait(room, &drain).await {
                 Woke::End => break,
                 Woke::Orders if self.follow_orders() => break,
@@ -154,12 +158,24 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
             && self.attempts.len() < self.destination.concurrency.max(1)
     }
 
+    /// Until when it is right that no attempt more starts.
+    fn held_until(&self, room: bool) -> Option<Instant> {
+        if !room {
+            let busy = (!self.attempts.is_empty()).then_some(self.busy_until);
+            return self.memory.rate_until(Instant::now()).max(busy.flatten());
+        }
+        let due = self.lanes.next_due().filter(|_| !self.may_park());
+        due.map(|at| self.steady.instant(at))
+    }
+
+    fn may_park(&self) -> bool {
+        let parked_max = usize::try_from(self.destination.backlog.events_max);
+        self.lanes.parked() < parked_max.unwrap_or(usize::MAX).max(1)
+    }
+
     async fn wait(&mut self, room: bool, drain: &CancellationToken) -> Woke {
         let wants_room = !room && self.may_start();
-        let parked_max = usize::try_from(self.destination.backlog.events_max)
-            .unwrap_or(usize::MAX)
-            .max(1);
-        let reads = room && self.lanes.parked() < parked_max;
+        let reads = room && self.may_park();
         // Without room nothing could start anyway, and what ends makes room.
         let due = self
             .lanes
@@ -183,6 +199,8 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
             destination,
             paused,
             stop,
+            // Asked for when it is needed.
+            drain_patience: _,
         } = self.news.borrow_and_update().clone();
         if paused != self.paused {
             self.paused = paused;
@@ -271,21 +289,21 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
             }
             turn.tried = Some(tried);
         }
-        match self.write(&delivery) {
+        let customer = self.ledger.customer(&delivery.stored.event).await;
+        match self.write(&delivery, customer.as_deref()) {
             Ok(outgoing) => self.launch(turn, delivery, outgoing),
             Err(unsendable) => self.unsendable(turn, &delivery, unsendable),
         }
     }
 
-    fn write(&self, delivery: &Delivery) -> Result<Outgoing, Unsendable> {
+    fn write(&self, delivery: &Delivery, customer: Option<&str>) -> Result<Outgoing, Unsendable> {
         let event = &delivery.stored.event;
-        let customer = self.ledger.customer(event);
         let contents = Contents::stored(event, self.means.read);
         let call = Call {
             event,
             contents: &contents,
             action: &delivery.action,
-            customer: customer.as_deref(),
+            customer,
             now: self.means.clock.now(),
         };
         request::write(&self.destination, &call)
@@ -346,14 +364,17 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
                 late: outgoing.late,
             },
         );
-        self.report.began();
+        let ends_by = Instant::now() + self.destination.timeout;
+        self.busy_until = self.busy_until.max(Some(ends_by));
+        self.report.began(self.busy_until);
         self.report.now_in_air(self.attempts.len());
     }
 
     /// No new attempts; those in the air may end within the patience. The rest
     /// is abandoned and leaves no fact: it will be sent again.
     async fn drain(&mut self) {
-        let patience = tokio::time::sleep(self.means.drain_patience);
+        let patience = self.orders.borrow().drain_patience;
+        let patience = tokio::time::sleep(patience);
         tokio::pin!(patience);
         loop {
             let ended = tokio::select! {

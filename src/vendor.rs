@@ -110,6 +110,18 @@ pub trait Reader: Debug + Send + Sync {
     /// Reads a verified webhook. `depth_max`: `limits.json_depth`.
     fn read(&self, inbound: &Inbound<'_>, depth_max: usize) -> Result<Webhook, Unreadable>;
 
+    /// What may be stored of a body that could not be read (`unreadable =
+    /// "keep"`): as it came, unless the vendor is known to send credentials.
+    fn unreadable(&self, body: &Bytes) -> Bytes {
+        body.clone()
+    }
+
+    /// Every event type this source can make, where the vendor documents a
+    /// closed set; `None`: anything. `check` warns of routes beyond it.
+    fn types(&self) -> Option<&'static [&'static str]> {
+        None
+    }
+
     /// Lower-case names of headers the vendor's keys look at (always stored).
     fn headers(&self) -> Vec<String> {
         Vec::new()

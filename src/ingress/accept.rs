@@ -152,7 +152,7 @@ fn read(front: &Front, source: &Source, admitted: &Admitted) -> Result<Webhook, 
     match source.reader.read(&admitted.inbound(), depth_max) {
         Ok(webhook) => Ok(webhook),
         Err(_unreadable) if source.keep_unreadable => {
-            Ok(Webhook::Events(vec![unreadable(admitted)]))
+            Ok(Webhook::Events(vec![unreadable(source, admitted)]))
         }
         Err(unreadable) => {
             Err(Refused::new(StatusCode::BAD_REQUEST, "unreadable").detail(unreadable))
@@ -226,7 +226,7 @@ fn key(source: &Source, reading: &Reading) -> Option<Key> {
 }
 
 /// A body kept as bytes, for whoever routes the type `unreadable`.
-fn unreadable(admitted: &Admitted) -> Reading {
+fn unreadable(source: &Source, admitted: &Admitted) -> Reading {
     Reading {
         event_type: EventType::from("unreadable"),
         vendor_id: None,
@@ -235,7 +235,7 @@ fn unreadable(admitted: &Admitted) -> Reading {
         user: None,
         message: None,
         payload: Payload::from(serde_json::Value::Null),
-        body: admitted.body.clone(),
+        body: source.reader.unreadable(&admitted.body),
     }
 }
 

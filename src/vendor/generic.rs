@@ -80,11 +80,11 @@ impl Reader for Generic {
         let event_type = select(&self.event_type).unwrap_or_else(|| reading::UNKNOWN.to_owned());
         let vendor_id = select(&self.id).map(Into::into);
         let key = select(&self.key);
-        Ok(Webhook::Events(vec![Reading {
+        Ok(reading::event(Reading {
             vendor_id,
             key,
             ..reading::plain(event_type, payload, inbound)
-        }]))
+        }))
     }
 
     fn headers(&self) -> Vec<String> {

@@ -30,10 +30,10 @@ impl Reader for GitHub {
         let content_type = reading::header(inbound, "content-type");
         let payload = reading::json_in(content_type, inbound.body, depth_max)?;
         let vendor_id = reading::header(inbound, ID).map(Into::into);
-        Ok(Webhook::Events(vec![Reading {
+        Ok(reading::event(Reading {
             vendor_id,
             ..reading::plain(event_type, payload, inbound)
-        }]))
+        }))
     }
 
     fn headers(&self) -> Vec<String> {

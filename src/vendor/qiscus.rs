@@ -12,9 +12,12 @@ mod text;
 
 use std::sync::Arc;
 
-use super::{Reader, SourceEntry, Unreadable, Vendor, Webhook};
+use bytes::Bytes;
+
+use super::{Reader, SourceEntry, Unreadable, Vendor, Webhook, reading};
 use crate::decode::Fields;
 use crate::event::{Direction, Inbound};
+use crate::payload::{DEPTH_MAX, Payload};
 use crate::route::glob_matches;
 
 pub use read::event_type_of;
@@ -32,6 +35,17 @@ pub static VENDOR: Vendor = Vendor {
 /// Omnichannel gives its agents and bots addresses there (documented with the
 /// Omnichannel bot API).
 pub const AGENTS: &[&str] = &["*@qismo.com"];
+
+/// The types Qiscus documents, and what `unreadable = "keep"` makes. More may
+/// come, which is why a route on another type is worth a warning only.
+const TYPES: &[&str] = &[
+    "post_comment_mobile",
+    "post_comment_rest",
+    "NEW_SESSION_WEBHOOK",
+    "mark_as_resolved",
+    "custom_agent_allocation",
+    "unreadable",
+];
 
 /// Who speaks through the REST API when no pattern says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +91,17 @@ fn configure(fields: &mut Fields<'_, '_>) -> Arc<dyn Reader> {
 
 impl Reader for Qiscus {
     fn read(&self, inbound: &Inbound<'_>, depth_max: usize) -> Result<Webhook, Unreadable> {
-        read::read(self, inbound.body, depth_max).map(|reading| Webhook::Events(vec![reading]))
+        read::read(self, inbound.body, depth_max).map(reading::event)
+    }
+
+    fn unreadable(&self, body: &Bytes) -> Bytes {
+        let payload = Payload::parse(body, DEPTH_MAX).ok();
+        let removed = payload.as_ref().and_then(credentials::removed);
+        removed.map_or_else(|| body.clone(), |(_, body)| body)
+    }
+
+    fn types(&self) -> Option<&'static [&'static str]> {
+        Some(TYPES)
     }
 }
 

@@ -1,8 +1,9 @@
 //! What the readers of several vendors share.
 
 use serde_json::Value as Json;
+use sha2::{Digest, Sha256};
 
-use super::{Reading, Unreadable};
+use super::{Reading, Unreadable, Webhook};
 use crate::event::{EventType, Inbound};
 use crate::payload::Payload;
 
@@ -55,6 +56,46 @@ pub(super) fn plain(
         body: inbound.body.clone(),
     }
 }
+
+/// One event, with names that are not endless.
+pub(super) fn event(mut reading: Reading) -> Webhook {
+    if let Some(short) = cut(reading.event_type.as_str(), TYPE_BYTES_MAX, 8) {
+        reading.event_type = short.into();
+    }
+    if let Some(id) = &reading.vendor_id
+        && let Some(short) = cut(id.as_str(), ID_BYTES_MAX, 32)
+    {
+        reading.vendor_id = Some(short.into());
+    }
+    if let Some(key) = &mut reading.key
+        && let Some(short) = cut(key, ID_BYTES_MAX, 32)
+    {
+        *key = short;
+    }
+    Webhook::Events(vec![reading])
+}
+
+/// A longer name stands in the index, in labels and in every list as its first
+/// 200 bytes, `…` and as many bytes of its SHA-256 in hex; two that differ stay
+/// two. The body keeps the whole.
+fn cut(name: &str, bytes_max: usize, digest_bytes: usize) -> Option<String> {
+    if name.len() <= bytes_max {
+        return None;
+    }
+    let digest = Sha256::digest(name.as_bytes());
+    let digest = hex::encode(digest.get(..digest_bytes).unwrap_or_default());
+    let start = (0..=200)
+        .rev()
+        .find_map(|end| name.get(..end))
+        .unwrap_or_default();
+    Some(format!("{start}…{digest}"))
+}
+
+/// The longest event type, in bytes.
+const TYPE_BYTES_MAX: usize = 256;
+
+/// The longest vendor id, and the longest key without its source's name.
+const ID_BYTES_MAX: usize = 1024;
 
 /// The type of an event whose body and headers tell none.
 pub(super) const UNKNOWN: &str = "unknown";

@@ -48,11 +48,11 @@ impl Reader for Slack {
         let event_type = event_type.to_owned();
         let vendor_id = reading::text(envelope, "event_id").map(Into::into);
         let key = channel(event).map(str::to_owned);
-        Ok(Webhook::Events(vec![Reading {
+        Ok(reading::event(Reading {
             vendor_id,
             key,
             ..reading::plain(event_type, payload, inbound)
-        }]))
+        }))
     }
 }
 

@@ -26,10 +26,10 @@ impl Reader for Standard {
             .unwrap_or(reading::UNKNOWN)
             .to_owned();
         let vendor_id = reading::header(inbound, "webhook-id").map(Into::into);
-        Ok(Webhook::Events(vec![Reading {
+        Ok(reading::event(Reading {
             vendor_id,
             ..reading::plain(event_type, payload, inbound)
-        }]))
+        }))
     }
 
     fn headers(&self) -> Vec<String> {

@@ -27,9 +27,9 @@ impl Reader for Stripe {
             .ok_or_else(|| Unreadable("no `type`".to_owned()))?
             .to_owned();
         let vendor_id = reading::text(payload.value(), "id").map(Into::into);
-        Ok(Webhook::Events(vec![Reading {
+        Ok(reading::event(Reading {
             vendor_id,
             ..reading::plain(event_type, payload, inbound)
-        }]))
+        }))
     }
 }

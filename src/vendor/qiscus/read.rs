@@ -119,6 +119,7 @@ fn chat(
     };
     let vendor_id = vendor_id(&event_type, message);
     let message = message::build(&payload, key.clone(), direction, user.as_deref());
+    let (payload, body) = without_credentials(payload, body);
     Ok(Reading {
         event_type: event_type.into(),
         vendor_id,
@@ -127,8 +128,18 @@ fn chat(
         user,
         message,
         payload,
-        body: body.clone(),
+        body,
     })
+}
+
+/// A body that calls itself a message may tell of a candidate agent all the
+/// same; without one it is stored as it came.
+fn without_credentials(payload: Payload, body: &Bytes) -> (Payload, Bytes) {
+    let candidate = ["candidate_agent", "payload.candidate_agent"]
+        .iter()
+        .any(|path| payload.at(path).is_some());
+    let removed = candidate.then(|| credentials::removed(&payload)).flatten();
+    removed.unwrap_or_else(|| (payload, body.clone()))
 }
 
 /// The room's id as text; `123` and `"123"` are one room.

@@ -12,8 +12,10 @@ use toml::de::{DeTable, DeValue};
 mod measures;
 pub mod quantity;
 pub mod reference;
+mod telltale;
 mod wording;
 
+pub use telltale::{tells_proof, tells_secret};
 pub use wording::{describe, did_you_mean, inside, listed, nearest};
 
 use wording::short;
@@ -373,6 +375,11 @@ impl<'a, 'i> Fields<'a, 'i> {
         fields.finish();
         Some(read)
     }
+}
+
+/// A complaint about a secret typed in under this name; prints no value.
+pub fn typed(name: &str) -> String {
+    format!("{TYPED}: `{}`", short(name))
 }
 
 /// How complaints about a typed secret begin; see [`Complaint::hides_source`].

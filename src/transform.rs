@@ -27,8 +27,8 @@ use crate::settle::Reason;
 
 pub use headers::{BadHeader, HEADER_VALUE_BYTES_MAX, HeaderText, Headers};
 pub use mask::{MASK, Mask};
-pub use shape::{BodyShape, Misshapen, inside};
-pub use url_template::UrlTemplate;
+pub use shape::{BodyShape, Misshapen};
+pub use url_template::{UrlTemplate, typed_in};
 
 /// A request ready to be sent, but for what changes with each attempt (the
 /// attempt number, a signature's timestamp).

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
 
-use crate::decode::nearest;
+use crate::decode::{nearest, tells_proof, tells_secret};
 
 /// What stands in for a secret.
 const MASK: &str = "***";
@@ -67,7 +67,7 @@ impl Masked {
 /// keys that sound like secrets, and the credentials inside addresses.
 pub(super) fn masks(text: &str, mut typed: Vec<Range<usize>>) -> Vec<Range<usize>> {
     let (tree, errors) = DeTable::parse_recoverable(text);
-    in_table(text, tree.get_ref(), &mut typed);
+    in_table(text, tree.get_ref(), tells, &mut typed);
     // What is no TOML has no tree to look into: its lines are judged by eye.
     for error in errors {
         if let Some(span) = error.span() {
@@ -107,17 +107,34 @@ const TELLTALES: &[&str] = &[
 ];
 
 fn tells(key: &str) -> bool {
+    // Alone, these name a selector, a certificate's key, a source's proof.
+    let proof = tells_proof(key) && !matches!(key, "key" | "auth");
+    if proof || tells_secret(key) {
+        return true;
+    }
     let key = key.to_ascii_lowercase();
     // A slip in the key must not show its value either.
     TELLTALES.iter().any(|telltale| key.contains(telltale))
         || nearest(&key, TELLTALES.iter().copied()).is_some()
 }
 
-fn in_table(text: &str, table: &DeTable<'_>, masks: &mut Vec<Range<usize>>) {
+/// What the keys of a request's own tables say.
+fn tells_there(key: &str) -> bool {
+    tells(key) || tells_proof(key)
+}
+
+type Tells = fn(&str) -> bool;
+
+fn in_table(text: &str, table: &DeTable<'_>, says: Tells, masks: &mut Vec<Range<usize>>) {
     for (key, value) in table.iter() {
+        let inner: Tells = if matches!(key.get_ref().as_ref(), "headers" | "query") {
+            tells_there
+        } else {
+            says
+        };
         // Where a scheme belongs, somebody may have typed the secret itself.
         let misplaced = key.get_ref() == "auth" && value.get_ref().as_str() != Some("none");
-        in_value(text, misplaced || tells(key.get_ref()), value, masks);
+        in_value(text, misplaced || says(key.get_ref()), value, inner, masks);
     }
 }
 
@@ -125,13 +142,14 @@ fn in_value(
     text: &str,
     secret: bool,
     value: &toml::Spanned<DeValue<'_>>,
+    inner: Tells,
     masks: &mut Vec<Range<usize>>,
 ) {
     match value.get_ref() {
-        DeValue::Table(table) => in_table(text, table, masks),
+        DeValue::Table(table) => in_table(text, table, inner, masks),
         DeValue::Array(items) => {
             for item in items.iter() {
-                in_value(text, secret, item, masks);
+                in_value(text, secret, item, inner, masks);
             }
         }
         // A template names things; it is shown.
@@ -173,7 +191,7 @@ fn in_address(text: &str, span: Range<usize>, masks: &mut Vec<Range<usize>>) {
     let mut start = address.find('?').map_or(address.len(), |at| at + 1);
     for pair in address.get(start..).unwrap_or_default().split('&') {
         if let Some((name, value)) = pair.split_once('=')
-            && (tells(name) || matches!(name, "key" | "sig" | "signature"))
+            && tells_there(name)
             && !value.contains("{{")
         {
             let from = inner.start + start + name.len() + 1;

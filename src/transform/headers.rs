@@ -4,6 +4,7 @@
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::Unfit;
+use crate::decode::tells_proof;
 use crate::expression::{Scope, Template};
 use crate::secret::Secret;
 
@@ -94,7 +95,7 @@ impl Headers {
             }
             HeaderText::Template(template)
                 if PROOF.contains(&header)
-                    || (template.literal().is_some() && sounds_secret(&header)) =>
+                    || (template.literal().is_some() && tells_proof(name)) =>
             {
                 return Err(BadHeader::Proof { name: owned() });
             }
@@ -137,14 +138,6 @@ impl Headers {
     pub fn secrets(&self) -> &[Secret] {
         &self.secrets
     }
-}
-
-/// A literal value under such a name is a secret typed into the file.
-fn sounds_secret(name: &HeaderName) -> bool {
-    let words = [
-        "token", "secret", "password", "api-key", "apikey", "api_key",
-    ];
-    words.iter().any(|word| name.as_str().contains(word))
 }
 
 enum Wrong {

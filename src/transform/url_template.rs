@@ -2,12 +2,14 @@
 //! nothing else. Scheme, host, port and user-info are what the file says.
 
 use std::fmt;
+use std::ops::Range;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::Value as Json;
 use url::Url;
 
 use super::Unfit;
+use crate::decode::tells_proof;
 use crate::expression::{self, Expression, Malformed, Part, Scope};
 
 /// The longest URL that is sent, in bytes.
@@ -43,7 +45,7 @@ impl fmt::Debug for UrlTemplate {
 impl UrlTemplate {
     /// Parses and checks. Spans are bytes of the text.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
-        let complain = |message: &str, span: std::ops::Range<usize>| Malformed {
+        let complain = |message: &str, span: Range<usize>| Malformed {
             message: message.to_owned(),
             span,
         };
@@ -203,6 +205,29 @@ impl UrlTemplate {
     }
 }
 
+/// A secret typed into an address: user name and password, or the value of a
+/// query parameter whose name tells. What it is, and where.
+pub fn typed_in(text: &str) -> Option<(&str, Range<usize>)> {
+    let (scheme, rest) = text.split_once("://")?;
+    let start = scheme.len() + 3;
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if let Some((user, _)) = authority.rsplit_once('@') {
+        return Some(("user name and password", start..start + user.len()));
+    }
+    let mut at = text.find('?')? + 1;
+    for pair in text.get(at..)?.split('&') {
+        if let Some((name, value)) = pair.split_once('=')
+            && tells_proof(name)
+            && !value.is_empty()
+            && !value.contains("{{")
+        {
+            return Some((name, at + name.len() + 1..at + pair.len()));
+        }
+        at += pair.len() + 1;
+    }
+    None
+}
+
 enum Place {
     Authority,
     Segment,
@@ -240,11 +265,16 @@ fn path_of(url: &str) -> &str {
     path.split('?').next().unwrap_or_default()
 }
 
+/// Whether it is, or holds between encoded slashes, a `.` or `..`: servers in
+/// front of the receiver decode a path and make it shorter.
 fn is_dots(segment: &str) -> bool {
     const ROUNDS_MAX: usize = 8;
     let mut text = segment.to_owned();
     for _ in 0..ROUNDS_MAX {
-        if matches!(text.as_str(), "." | "..") {
+        if text
+            .split(['/', '\\'])
+            .any(|piece| matches!(piece, "." | ".."))
+        {
             return true;
         }
         let decoded = percent_decode_str(&text).decode_utf8_lossy().into_owned();

@@ -8,11 +8,13 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::{Call, DestinationEntry, Vendor, Writer};
-use crate::decode::Fields;
+use crate::decode::{Fields, inside, tells_proof, typed};
 use crate::expression::{Scope, Template};
 use crate::secret::Secret;
 use crate::settle::Reason;
-use crate::transform::{self, BodyShape, HeaderText, Headers, Outgoing, Unsendable, UrlTemplate};
+use crate::transform::{
+    BadHeader, BodyShape, HeaderText, Headers, Outgoing, Unsendable, UrlTemplate, typed_in,
+};
 
 pub static VENDOR: Vendor = Vendor {
     kind: "http",
@@ -29,6 +31,8 @@ pub static VENDOR: Vendor = Vendor {
 #[derive(Debug)]
 pub struct Endpoint {
     pub url: Target,
+    /// Query parameters from outside the file, put behind those of the URL.
+    pub query: Vec<(String, Secret)>,
     pub method: Method,
     pub headers: Headers,
     /// `None`: the stored bytes, with the content type they came with.
@@ -55,18 +59,9 @@ fn configure(fields: &mut Fields<'_, '_>) -> Arc<dyn Writer> {
     let method = fields
         .choice("method", &methods)
         .map_or(Method::POST, |method| method.value);
+    let query = query(fields);
     let headers = headers(fields);
-    let body = fields
-        .any("body")
-        .and_then(|value| match BodyShape::from_toml(value) {
-            Ok(shape) => Some(shape),
-            Err(wrong) => {
-                for fault in wrong {
-                    fields.error(fault.span, fault.message, None);
-                }
-                None
-            }
-        });
+    let body = body(fields);
     let sign = fields.table("sign", |fields| {
         if fields.choice("scheme", &[("standard", ())]).is_none() && !fields.has("scheme") {
             let help = Some("scheme = \"standard\"".to_owned());
@@ -81,6 +76,7 @@ fn configure(fields: &mut Fields<'_, '_>) -> Arc<dyn Writer> {
     });
     Arc::new(Endpoint {
         url,
+        query,
         method,
         headers,
         body,
@@ -93,12 +89,72 @@ fn target(fields: &mut Fields<'_, '_>) -> Target {
     let Some(written) = fields.required_text("url", why) else {
         return Target::Nowhere;
     };
+    if let Some((what, place)) = typed_in(&written.value) {
+        let span = fields
+            .any("url")
+            .map_or(written.span, |value| inside(value, &place));
+        fields.error(span, typed(what), Some(TYPED_URL.to_owned()));
+        return Target::Nowhere;
+    }
     match UrlTemplate::parse(&written.value) {
         Ok(template) => Target::Url(Box::new(template)),
         Err(error) => {
-            let span = transform::inside(&written.span, &written.value, &error.span);
+            let span = fields
+                .any("url")
+                .map_or(written.span, |value| inside(value, &error.span));
             fields.error(span, error.message, Some(why.to_owned()));
             Target::Nowhere
+        }
+    }
+}
+
+const TYPED_URL: &str = "write query = { name = { env = \"…\" } }, or headers = { Authorization = { env = \"…\" } }, and change the secret: this file has been read";
+
+/// `query = { token = { env = "…" } }`: secrets only, as other values stand in
+/// the `url`.
+fn query(fields: &mut Fields<'_, '_>) -> Vec<(String, Secret)> {
+    let Some(value) = fields.any("query") else {
+        return Vec::new();
+    };
+    let help = || {
+        Some("query = { token = { env = \"…\" } }; what is no secret stands in `url`".to_owned())
+    };
+    let DeValue::Table(table) = value.get_ref() else {
+        fields.error(value.span(), "`query` is a table of secrets", help());
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for (name, value) in table {
+        let before = fields.decoder.complaints.len();
+        match fields.secret_in(value) {
+            Some(secret) if secret.value.expose_text().is_none() => {
+                fields.error(
+                    value.span(),
+                    "a secret that is no text cannot stand in a URL",
+                    None,
+                );
+            }
+            Some(secret) => found.push((name.get_ref().to_string(), secret.value)),
+            None if fields.decoder.complaints.len() > before => {}
+            None if value.get_ref().is_str() && tells_proof(name.get_ref()) => {
+                fields.error(value.span(), typed(name.get_ref()), help());
+            }
+            None => fields.error(value.span(), "`query` holds secrets only", help()),
+        }
+    }
+    found
+}
+
+fn body(fields: &mut Fields<'_, '_>) -> Option<BodyShape> {
+    let value = fields.any("body")?;
+    let secret = |value: &_| fields.secret_in(value).map(|secret| secret.value);
+    match BodyShape::from_toml(value, secret) {
+        Ok(shape) => Some(shape),
+        Err(wrong) => {
+            for fault in wrong {
+                fields.error(fault.span, fault.message, fault.help.map(str::to_owned));
+            }
+            None
         }
     }
 }
@@ -120,8 +176,13 @@ fn headers(fields: &mut Fields<'_, '_>) -> Headers {
         let Some(text) = header_text(fields, value) else {
             continue;
         };
-        if let Err(bad) = headers.add(name.get_ref(), text) {
-            fields.error(name.span(), bad.to_string(), None);
+        let literal = matches!(&text, HeaderText::Template(text) if text.literal().is_some());
+        match headers.add(name.get_ref(), text) {
+            Ok(()) => {}
+            Err(bad @ BadHeader::Proof { .. }) if literal => {
+                fields.error(value.span(), typed(name.get_ref()), Some(bad.to_string()));
+            }
+            Err(bad) => fields.error(name.span(), bad.to_string(), None),
         }
     }
     headers
@@ -135,11 +196,7 @@ fn header_text<'i>(
         return match Template::parse(text) {
             Ok(template) => Some(HeaderText::Template(template)),
             Err(error) => {
-                fields.error(
-                    transform::inside(&value.span(), text, &error.span),
-                    error.message,
-                    None,
-                );
+                fields.error(inside(value, &error.span), error.message, None);
                 None
             }
         };
@@ -160,7 +217,7 @@ impl Writer for Endpoint {
         // One scope for all, and none where there is nothing to fill in.
         let scope =
             std::cell::LazyCell::new(|| Scope::new(call.event, call.message(), call.payload()));
-        let url = match &self.url {
+        let mut url = match &self.url {
             Target::Url(template) => match template.fixed() {
                 Some(url) => url.clone(),
                 None => template.fill(&scope)?,
@@ -173,6 +230,10 @@ impl Writer for Endpoint {
                 });
             }
         };
+        for (name, secret) in &self.query {
+            let text = secret.expose_text().unwrap_or_default();
+            url.query_pairs_mut().append_pair(name, text);
+        }
         let mut headers = match self.headers.fixed() {
             Some(fixed) => fixed.clone(),
             None => self.headers.fill(&scope)?,
@@ -188,13 +249,12 @@ impl Writer for Endpoint {
                 .unwrap_or(json);
             headers.insert(header::CONTENT_TYPE, value);
         }
-        let redact = self
-            .headers
-            .secrets()
-            .iter()
-            .chain(&self.sign)
-            .cloned()
-            .collect();
+        let mut redact: Vec<Secret> = self.headers.secrets().to_vec();
+        redact.extend(self.sign.clone());
+        redact.extend(self.query.iter().map(|(_, secret)| secret.clone()));
+        if let Some(shape) = &self.body {
+            shape.secrets(&mut redact);
+        }
         Ok(Outgoing {
             method: self.method.clone(),
             url,

@@ -4,6 +4,7 @@ mod chat;
 mod chat_text;
 mod configured;
 mod endpoint;
+mod kept_safe;
 mod senders;
 mod tracking;
 mod tracking_check;

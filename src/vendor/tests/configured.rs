@@ -23,11 +23,11 @@ fn configure<T>(text: &str, read: impl FnOnce(&mut Fields<'_, '_>) -> T) -> (T, 
     (made, told.collect())
 }
 
-fn source(kind: &str, text: &str) -> (Arc<dyn Reader>, Vec<String>) {
+pub(super) fn source(kind: &str, text: &str) -> (Arc<dyn Reader>, Vec<String>) {
     configure(text, find(kind).unwrap().source.as_ref().unwrap().configure)
 }
 
-fn destination(kind: &str, text: &str) -> (Arc<dyn Writer>, Vec<String>) {
+pub(super) fn destination(kind: &str, text: &str) -> (Arc<dyn Writer>, Vec<String>) {
     configure(
         text,
         find(kind).unwrap().destination.as_ref().unwrap().configure,
@@ -137,7 +137,10 @@ fn a_wrong_endpoint_is_pointed_at() {
     check(
         told,
         &[
-            ("Authorization", "never as text"),
+            (
+                "\"Bearer t0p\"",
+                "a secret is typed into the file: `Authorization`",
+            ),
             ("Host", "cannot be configured"),
             ("7", "text or a secret"),
             ("nope", "no `nope`"),

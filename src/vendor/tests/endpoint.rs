@@ -16,13 +16,21 @@ fn endpoint(url: &str) -> Endpoint {
     Endpoint {
         url,
         method: Method::POST,
+        query: Vec::new(),
         headers: Headers::default(),
         body: None,
         sign: None,
     }
 }
 
-fn write(endpoint: &Endpoint, name: &str) -> Result<Outgoing, Unsendable> {
+/// The request, and what people are shown of it.
+pub(super) fn sent(writer: &dyn Writer, name: &str) -> (Outgoing, String) {
+    let request = write(writer, name).unwrap();
+    let shown = format!("{} {request:?}", request.describe());
+    (request, shown)
+}
+
+fn write(endpoint: &dyn Writer, name: &str) -> Result<Outgoing, Unsendable> {
     let reading = one(read_with(&Qiscus::default(), &[], &sample(name)).unwrap());
     let event = event_of("qiscus", &reading);
     let contents = Contents::known(&event, reading.message.as_ref(), &reading.payload);

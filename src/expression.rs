@@ -6,6 +6,7 @@
 //! two tables ([`FILTERS`], [`TESTS`]); there are no functions, macros or
 //! includes.
 
+mod names;
 mod scan;
 mod scope;
 mod words;
@@ -23,6 +24,7 @@ use serde_json::Value as Json;
 
 use scan::{Piece, malformed};
 
+pub use names::hint;
 pub use scope::{ELEMENTS_MAX, Scope};
 pub use words::{FILTERS, SPLIT_PARTS_MAX, TESTS, TEXT_BYTES_MAX};
 
@@ -85,6 +87,7 @@ impl Expression {
         let names = plain.undeclared_variables(false);
         let guards = scan::guards(text, &whole)?;
         check_roots(text, &whole, names.iter().map(String::as_str))?;
+        names::check(text, std::slice::from_ref(&whole), &paths)?;
         let guarded = scan::guarded(text, &whole, &guards);
         let compiled = if guards.is_empty() {
             plain
@@ -284,6 +287,11 @@ impl Mixed {
                 .find(|inner| scan::find_word(text, inner, name).is_some());
             check_roots(text, inner.unwrap_or(&(0..text.len())), [name.as_str()])?;
         }
+        let paths = plain
+            .get_template(NAME)
+            .map(|template| template.undeclared_variables(true))
+            .unwrap_or_default();
+        names::check(text, &inners, &paths)?;
         let environment = if guarded == text {
             plain
         } else {

@@ -2,7 +2,10 @@
 //!
 //! What is not transformed is forwarded byte for byte, so this reading may be
 //! kinder than the bytes: a byte order mark is skipped, a lone surrogate reads
-//! as U+FFFD, of duplicate keys the last one counts. What is not JSON by
+//! as U+FFFD, of duplicate keys the last one counts. Whole numbers beyond 64
+//! bits are rounded in this reading, which it remembers so that nobody sends
+//! them on; of a fraction the value counts and not its spelling (`1.10` is
+//! `1.1`). What is not JSON by
 //! RFC 8259 is refused.
 
 use std::borrow::Cow;
@@ -15,7 +18,13 @@ pub const DEPTH_MAX: usize = 128;
 
 /// A parsed body; clones share it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Payload(Arc<Value>);
+pub struct Payload(Arc<Parsed>);
+
+#[derive(Debug, PartialEq)]
+struct Parsed {
+    value: Value,
+    rounded: bool,
+}
 
 /// Why a body is not JSON we read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,12 +41,13 @@ impl Payload {
     pub fn parse(body: &[u8], depth_max: usize) -> Result<Self, NotJson> {
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
         let depth_max = depth_max.min(DEPTH_MAX);
-        if depth(body) > depth_max {
+        let (depth, rounded) = survey(body);
+        if depth > depth_max {
             return Err(NotJson::TooDeep { depth_max });
         }
         let mended = mend_lone_surrogates(body);
         match serde_json::from_slice(&mended) {
-            Ok(value) => Ok(Self(Arc::new(value))),
+            Ok(value) => Ok(Self(Arc::new(Parsed { value, rounded }))),
             Err(error) => Err(NotJson::Malformed {
                 line: error.line(),
                 column: error.column(),
@@ -47,7 +57,13 @@ impl Payload {
 
     /// The parsed JSON.
     pub fn value(&self) -> &Value {
-        &self.0
+        &self.0.value
+    }
+
+    /// Whether a part of this payload holds a whole number beyond 64 bits,
+    /// which reading has rounded. Costs a walk only where the payload has one.
+    pub fn is_rounded(&self, part: &Value) -> bool {
+        self.0.rounded && holds_rounded(part)
     }
 
     /// The value at a dotted path such as `order.id`; array elements by index.
@@ -63,7 +79,10 @@ impl Payload {
 
 impl From<Value> for Payload {
     fn from(value: Value) -> Self {
-        Self(Arc::new(value))
+        Self(Arc::new(Parsed {
+            value,
+            rounded: false,
+        }))
     }
 }
 
@@ -84,10 +103,11 @@ pub fn id_text(value: &Value) -> Option<String> {
     }
 }
 
-/// The deepest nesting of brackets outside strings. Looks at bytes only, so it
-/// needs no stack.
-fn depth(body: &[u8]) -> usize {
+/// The deepest nesting of brackets outside strings, and whether there is a
+/// whole number beyond 64 bits. Looks at bytes only, so it needs no stack.
+fn survey(body: &[u8]) -> (usize, bool) {
     let (mut depth, mut deepest) = (0_usize, 0_usize);
+    let mut rounded = false;
     let mut bytes = body.iter();
     while let Some(byte) = bytes.next() {
         match byte {
@@ -96,6 +116,18 @@ fn depth(body: &[u8]) -> usize {
                 deepest = deepest.max(depth);
             }
             b']' | b'}' => depth = depth.saturating_sub(1),
+            b'-' | b'0'..=b'9' => {
+                let rest = bytes.as_slice();
+                let more = rest.iter().take_while(|byte| is_numeric(**byte)).count();
+                // Fewer digits always fit.
+                if more >= 18 {
+                    let start = body.len() - rest.len() - 1;
+                    rounded |= body.get(start..=start + more).is_some_and(is_beyond);
+                }
+                if more > 0 {
+                    let _ = bytes.nth(more - 1);
+                }
+            }
             b'"' => {
                 while let Some(byte) = bytes.next() {
                     match byte {
@@ -108,7 +140,36 @@ fn depth(body: &[u8]) -> usize {
             _ => {}
         }
     }
-    deepest
+    (deepest, rounded)
+}
+
+const fn is_numeric(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E')
+}
+
+/// Whether it is a whole number that neither u64 nor i64 holds.
+fn is_beyond(number: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(number) else {
+        return false;
+    };
+    !text.contains(['.', 'e', 'E']) && text.parse::<u64>().is_err() && text.parse::<i64>().is_err()
+}
+
+/// Whether there is a number of the size that rounded ones have.
+fn holds_rounded(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => {
+            let whole = number.is_u64() || number.is_i64();
+            // 2^64 and -2^63: the nearest that a rounded one can be to zero.
+            let beyond = |float: f64| {
+                float >= 18_446_744_073_709_551_616.0 || float <= -9_223_372_036_854_775_808.0
+            };
+            !whole && number.as_f64().is_some_and(beyond)
+        }
+        Value::Array(items) => items.iter().any(holds_rounded),
+        Value::Object(map) => map.values().any(holds_rounded),
+        Value::Null | Value::Bool(_) | Value::String(_) => false,
+    }
 }
 
 /// Writes `\ufffd` over every surrogate escape that has no partner.
@@ -167,8 +228,8 @@ mod tests {
 
     #[test]
     fn depth_is_counted_outside_strings_only() {
-        assert_eq!(depth(br#"{"a":"[[[[\"[","b":[1]}"#), 2);
-        assert_eq!(depth(&[b'['; 100_000]), 100_000);
+        assert_eq!(survey(br#"{"a":"[[[[\"[","b":[1]}"#).0, 2);
+        assert_eq!(survey(&[b'['; 100_000]).0, 100_000);
     }
 
     #[test]

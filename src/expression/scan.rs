@@ -122,7 +122,7 @@ fn string_end(bytes: &[u8], at: usize, quote: u8) -> Result<usize, Malformed> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Word,
     Number,
     Text,
@@ -130,14 +130,14 @@ enum Kind {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Token<'t> {
-    kind: Kind,
-    text: &'t str,
-    start: usize,
+pub(super) struct Token<'t> {
+    pub(super) kind: Kind,
+    pub(super) text: &'t str,
+    pub(super) start: usize,
 }
 
 impl Token<'_> {
-    const fn end(&self) -> usize {
+    pub(super) const fn end(&self) -> usize {
         self.start + self.text.len()
     }
 
@@ -146,7 +146,7 @@ impl Token<'_> {
     }
 }
 
-fn tokens<'t>(text: &'t str, inner: &Range<usize>) -> Result<Vec<Token<'t>>, Malformed> {
+pub(super) fn tokens<'t>(text: &'t str, inner: &Range<usize>) -> Result<Vec<Token<'t>>, Malformed> {
     let bytes = text.as_bytes().get(..inner.end).unwrap_or_default();
     let mut found = Vec::new();
     let mut at = inner.start;

@@ -295,6 +295,8 @@ fn value_at(root: &Payload, json: &Json, steps: impl FnOnce() -> Vec<Step>) -> V
         Json::Number(number) => match (number.as_i64(), number.as_u64()) {
             (Some(number), _) => Value::from(number),
             (None, Some(number)) => Value::from(number),
+            // Whoever uses it fails with this error.
+            (None, None) if root.is_rounded(json) => Value::from(rounded()),
             (None, None) => Value::from(number.as_f64().unwrap_or(f64::NAN)),
         },
         Json::Array(_) | Json::Object(_) => Value::from_object(Node {
@@ -316,7 +318,11 @@ fn convert(value: &Value, left: &mut usize) -> Result<Json, Error> {
         .checked_sub(1)
         .ok_or_else(|| invalid(format!("has more than {ELEMENTS_MAX} elements")))?;
     if let Some(node) = value.downcast_object_ref::<Node>() {
-        return Ok(node.resolve().clone());
+        let found = node.resolve();
+        if node.root.is_rounded(found) {
+            return Err(rounded());
+        }
+        return Ok(found.clone());
     }
     if let Some(view) = value.downcast_object_ref::<MessageView>() {
         return Ok(as_json(&view.0.message));
@@ -348,9 +354,18 @@ fn convert(value: &Value, left: &mut usize) -> Result<Json, Error> {
             }
             Ok(Json::Object(map))
         }
+        ValueKind::Invalid => Err(rounded()),
         ValueKind::Undefined => Err(Error::from(ErrorKind::UndefinedError)),
         kind => Err(invalid(format!("a {kind} cannot be written as JSON"))),
     }
+}
+
+/// Digits that reading has lost are not made up again.
+fn rounded() -> Error {
+    Error::new(
+        ErrorKind::InvalidOperation,
+        "is or holds a number beyond 64 bits; it would be rounded",
+    )
 }
 
 /// A template value inside a text: texts as they are, all else as JSON.

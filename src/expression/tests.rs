@@ -105,12 +105,11 @@ fn a_lone_expression_keeps_its_json_type() {
     };
     check("{{ payload.n }}", json!(9_007_199_254_740_993_u64));
     check("{{ payload.u }}", json!(u64::MAX));
-    check("{{ payload.big }}", payload().value()["big"].clone());
     check("{{ payload.f }}", json!(1.5));
     check("{{ payload.flag }}", json!(true));
     check("{{ payload.nothing }}", json!(null));
     check("{{ payload.order }}", json!({"id": 7, "lines": ["x", "y"]}));
-    check("{{ payload }}", payload().value().clone());
+    check("{{ payload.list }}", payload().value()["list"].clone());
     check(
         "{{ [payload.order.id, {'k': payload.list}] }}",
         json!([7, {"k": [1, {"a": "b"}, 3]}]),
@@ -364,4 +363,94 @@ fn any_text_parses_or_is_refused_and_never_panics() {
             Err(error) => prop_assert!(text.get(error.span.clone()).is_some(), "{:?} {:?}", text, error),
         }
     });
+}
+
+#[test]
+fn a_number_that_reading_has_rounded_is_never_sent() {
+    for text in [
+        "{{ payload.big }}",
+        "id {{ payload.big }}",
+        "{{ payload.big | string }}",
+        "{{ [payload.big] }}",
+        "{{ payload }}",
+        "{{ payload | tojson }}",
+    ] {
+        let failed = Template::parse(text).unwrap().render(&scope()).unwrap_err();
+        assert!(
+            failed
+                .message
+                .contains("beyond 64 bits; it would be rounded"),
+            "{text}: {failed}"
+        );
+    }
+    let seen = |body: &str| {
+        let payload = Payload::parse(body.as_bytes(), 128).unwrap();
+        let scope = Scope::new(&event(), None, &payload);
+        Template::parse("{{ payload }}")
+            .unwrap()
+            .render(&scope)
+            .is_ok()
+    };
+    for (body, sent) in [
+        ("[18446744073709551615, -9223372036854775808]", true),
+        ("[18446744073709551616]", false),
+        ("[-9223372036854775809]", false),
+        ("[1e30, 1.10, 12345678901234567890.5]", true),
+        ("[\"123456789012345678901234567890\", 0]", true),
+        ("{\"123456789012345678901234567890\": 0}", true),
+    ] {
+        assert_eq!(seen(body), sent, "{body}");
+    }
+}
+
+#[test]
+fn a_name_that_no_event_has_is_told_with_its_place() {
+    let check = |text: &str, place: &str, says: &str| {
+        let error = Expression::parse(text)
+            .map(drop)
+            .or_else(|_| Template::parse(&format!("x{{{{ {text} }}}}")).map(drop));
+        assert!(error.is_err(), "{text}");
+        let error = Expression::parse(text).unwrap_err();
+        assert_eq!(&text[error.span.clone()], place, "{text}: {error}");
+        assert!(error.message.contains(says), "{text}: {error}");
+    };
+    check("message.knd == 'text'", "knd", "did you mean \"kind\"?");
+    check("event.tpye == 'a'", "tpye", "did you mean \"type\"?");
+    check(
+        "payload.knd and message.knd",
+        "knd",
+        "there is no `message.knd`",
+    );
+    check(
+        "message.author.emial | default('')",
+        "emial",
+        "did you mean \"email\"?",
+    );
+    check(
+        "message.conversation.subject is defined",
+        "subject",
+        "there is no `message.conversation.subject`; there are",
+    );
+    check("event.type.x", "x", "`event.type` is a text");
+    let mixed = Template::parse("a {{ message.txet }} b").unwrap_err();
+    assert!(mixed.message.contains("did you mean \"text\"?"), "{mixed}");
+    for sound in [
+        "event.headers.anything",
+        "event.headers['x-a'] == event.source",
+        "message.user.phone | default('')",
+        "message.attachments[0].url",
+        "message.attachments | length",
+        "payload.anything.at.all",
+        "message is defined and message.sent_at",
+        "message.conversation.kind or message.quoted or message.author.role",
+        "event.id ~ event.key ~ event.received_at",
+    ] {
+        assert!(Expression::parse(sound).is_ok(), "{sound}");
+    }
+    assert!(
+        Template::parse(
+            "{% for a in message.attachments %}{{ a.url }}{{ loop.index }}{% endfor %}"
+        )
+        .is_ok()
+    );
 }

@@ -5,8 +5,9 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 use super::Draft;
-use crate::decode::{Complaint, Decoder, Severity};
+use crate::decode::{Complaint, Decoder, Severity, did_you_mean, listed};
 use crate::log::WhenFull;
+use crate::route::glob_matches;
 
 /// Runs all checks; each adds its complaints.
 pub(super) fn all(decoder: &mut Decoder, draft: &Draft) {
@@ -22,6 +23,7 @@ pub(super) fn all(decoder: &mut Decoder, draft: &Draft) {
     };
     route_names(draft, &mut say);
     shadowed_routes(draft, &mut say);
+    unsent_types(draft, &mut say);
     unreached(draft, &mut say);
     coupled(draft, &mut say);
     sizes(draft, &mut say);
@@ -107,6 +109,36 @@ fn within(wide: &str, narrow: &str) -> bool {
         .strip_suffix('*')
         .filter(|prefix| !prefix.contains(['*', '?']));
     wide == narrow || prefix.is_some_and(|prefix| narrow.starts_with(prefix))
+}
+
+/// A glob over types that none of the route's sources documents. Types may be
+/// added by a vendor any day, and so this is no error.
+fn unsent_types(draft: &Draft, say: Say<'_>) {
+    for written in &draft.routes {
+        let Some(place) = &written.on else { continue };
+        let from = &written.route.from;
+        let sources = || {
+            let all = draft.sources.iter().map(|(_, source)| source);
+            all.filter(|source| from.is_empty() || from.contains(&source.name))
+        };
+        let types: Option<Vec<&str>> = sources()
+            .map(|source| source.reader.types())
+            .collect::<Option<Vec<_>>>()
+            .map(|types| types.concat());
+        let Some(types) = types.filter(|types| !types.is_empty()) else {
+            continue;
+        };
+        for glob in &written.route.on {
+            if types.iter().any(|one| glob_matches(glob, one)) {
+                continue;
+            }
+            let message =
+                format!("no source of this route sends events of such a type: \"{glob}\"");
+            let help = did_you_mean(glob, types.iter().copied())
+                .unwrap_or_else(|| format!("documented: {}", listed(types.iter().copied(), '"')));
+            say(Severity::Warning, written.file, place, message, Some(&help));
+        }
+    }
 }
 
 fn unreached(draft: &Draft, say: Say<'_>) {

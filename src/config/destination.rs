@@ -11,6 +11,7 @@ use super::print::Prints;
 use super::source::{fresh, vendor};
 use super::{Definition, Named};
 use crate::decode::{At, Fields, Rate, describe};
+use crate::deliver::guard::{self, Allow, Forbidden};
 use crate::deliver::{Breaker, Destination, OnStuck, Order};
 use crate::event::{DestinationName, Kind};
 use crate::log::{Budget, WhenFull};
@@ -29,6 +30,8 @@ pub(super) struct Written {
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 const CONCURRENCY: usize = 8;
+/// At once, where a `rate` is given without it.
+const BURST: u32 = 4;
 /// Each attempt in the air holds a connection and its event.
 const CONCURRENCY_MAX: usize = 1_024;
 const BREAKER: Breaker = Breaker {
@@ -135,6 +138,11 @@ fn common(
     let paused = fields.flag("paused", false);
     let (vendor, entry) = entry?;
     let writer = (entry.configure)(fields);
+    let allow = Allow {
+        private: allow_private,
+        link_local: allow_link_local,
+    };
+    reachable(fields, &writer.shown_target(), allow);
     Some(Destination {
         name: DestinationName::from(name),
         kind: Kind::from(vendor.kind),
@@ -156,8 +164,38 @@ fn common(
     })
 }
 
-/// `rate` and `burst`. Without a `burst`, the vendor's; where it has none, a
-/// second's worth.
+/// An address written as such is judged as the connector will: every copy
+/// would fail, and that is known now.
+fn reachable(fields: &mut Fields<'_, '_>, target: &str, allow: Allow) {
+    let url = url::Url::parse(target).ok();
+    let address = match url.as_ref().and_then(url::Url::host) {
+        Some(url::Host::Ipv4(address)) => address.into(),
+        Some(url::Host::Ipv6(address)) => address.into(),
+        Some(url::Host::Domain(_)) | None => return,
+    };
+    let Err(forbidden) = guard::check(address, allow) else {
+        return;
+    };
+    let key = if fields.has("url") { "url" } else { "base_url" };
+    let place = fields.any(key).map(toml::Spanned::span);
+    let help = match forbidden {
+        Forbidden::Loopback | Forbidden::Private => "if that is meant, write allow_private = true",
+        Forbidden::LinkLocal => "if that is meant, write allow_link_local = true",
+        Forbidden::NotAHost => "write another address",
+    };
+    let message = format!(
+        "`{}` is never connected to: {address} is {forbidden}",
+        fields.name(key)
+    );
+    fields.error(
+        place.unwrap_or_else(|| fields.span.clone()),
+        message,
+        Some(help.to_owned()),
+    );
+}
+
+/// `rate` and `burst`. Without a `burst`, the vendor's; where it has none,
+/// [`BURST`].
 fn pace(fields: &mut Fields<'_, '_>, default: Option<(f64, u32)>) -> (Option<f64>, u32) {
     let written: Option<At<Rate>> = fields.rate("rate");
     let rate = written
@@ -172,12 +210,7 @@ fn pace(fields: &mut Fields<'_, '_>, default: Option<(f64, u32)>) -> (Option<f64
         Some(at) => u32::try_from(at.value).unwrap_or(u32::MAX),
         None => match (default, rate) {
             (Some((_, burst)), _) => burst,
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "a positive number, cut at u32::MAX"
-            )]
-            (None, Some(rate)) => rate.ceil() as u32,
+            (None, Some(_)) => BURST,
             (None, None) => 1,
         },
     };

@@ -10,7 +10,7 @@ use super::{Definition, Named};
 use crate::decode::reference::Reference;
 use crate::decode::{At, Decoder, Fields, describe, did_you_mean, inside, listed};
 use crate::event::{Action, DestinationName, SourceName};
-use crate::expression::{Expression, Template};
+use crate::expression::{Expression, Template, hint};
 use crate::route::Route;
 
 /// A route, and where it stands.
@@ -19,6 +19,8 @@ pub(super) struct Written {
     pub(super) file: usize,
     /// `name` if it is written, else the whole table's place.
     pub(super) place: Range<usize>,
+    /// `on`, if it is written.
+    pub(super) on: Option<Range<usize>>,
     /// Something in it is wrong: no conclusions are drawn from it.
     pub(super) wrong: bool,
 }
@@ -80,6 +82,7 @@ fn one(fields: &mut Fields<'_, '_>, number: usize, named: &Named) -> Written {
         },
         file: fields.file,
         place,
+        on: fields.any("on").map(Spanned::span),
         wrong: fields.decoder.complaints.len() > before,
     }
 }
@@ -169,13 +172,22 @@ fn when(fields: &mut Fields<'_, '_>) -> Option<Expression> {
     let text = fields.text("when")?;
     let value = fields.any("when")?;
     match Expression::parse(&text.value) {
+        Ok(expression) if expression.constant() == Some(false) => {
+            let help = "it looks at nothing of an event and is false: remove the route, or write what to look at";
+            fields.error(
+                text.span,
+                "`when` makes this a route that can never match",
+                Some(help.to_owned()),
+            );
+            None
+        }
         Ok(expression) => Some(expression),
         Err(malformed) => {
             let place = inside(value, &malformed.span);
             fields.error(
                 place,
                 format!("`when` is no expression: {}", malformed.message),
-                None,
+                hint(&text.value).map(str::to_owned),
             );
             None
         }

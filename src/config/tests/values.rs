@@ -136,7 +136,7 @@ fn what_is_written_is_read() {
         (desk.ca.as_deref(), desk.paused, desk.allow_private),
         (Some(Path::new("ca.pem")), true, true)
     );
-    assert_eq!(config.destinations["hook"].burst, 3);
+    assert_eq!(config.destinations["hook"].burst, 4);
     let route = &config.routes[0];
     assert_eq!(
         (

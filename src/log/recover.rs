@@ -104,8 +104,10 @@ pub(super) fn open(
         .map_err(failed(&root.join("dead")))?;
     fold.recovery.quarantined += loaded.quarantined;
     fold.recovery.quarantined_bytes += loaded.quarantined_bytes;
+    let position = fold.position;
     let (shared, dedupe, recovery) = fold.finish(disk, settings, clock, metrics, dead);
     let mut writer = Writer::new(Arc::new(shared), dedupe, next_segment, guard);
+    writer.checkpointed = position;
     writer
         .begin()
         .map_err(|Broken(error)| failed(&root)(error))?;

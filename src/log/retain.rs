@@ -8,6 +8,7 @@ use super::segment::{self, Segment};
 use super::state::write;
 use super::writer::{Broken, Writer};
 use super::{dedupe, lock, read};
+use crate::event::Offset;
 
 impl Writer {
     /// Everything that time allows to go.
@@ -15,7 +16,7 @@ impl Writer {
         let now = self.shared.clock.now();
         let retain = self.shared.settings.retain;
         let old: Vec<_> = self
-            .settled()
+            .settled(self.checkpointed_before)
             .into_iter()
             .filter(|segment| segment.last_at().plus(retain) <= now)
             .collect();
@@ -48,8 +49,21 @@ impl Writer {
     /// Makes room under `max_disk`: settled segments go before their time,
     /// the oldest first. `false`: it was not enough.
     pub(super) fn reclaim(&mut self, more: u64) -> Result<bool, Broken> {
+        if self.remove_until_fits(more)? {
+            return Ok(true);
+        }
+        if self.settled(self.checkpointed).is_empty() {
+            return Ok(false);
+        }
+        // Only the older checkpoint still needs those: a new one replaces it.
+        self.commit()?;
+        self.checkpoint()?;
+        self.remove_until_fits(more)
+    }
+
+    fn remove_until_fits(&mut self, more: u64) -> Result<bool, Broken> {
         let max = self.shared.settings.max_disk;
-        for segment in self.settled() {
+        for segment in self.settled(self.checkpointed_before) {
             if self.count_bytes()? + more <= max {
                 break;
             }
@@ -59,12 +73,12 @@ impl Writer {
     }
 
     /// Sealed segments in which nothing is pending, oldest first. What they
-    /// say of copies in later segments the checkpoint must know.
-    fn settled(&mut self) -> Vec<Arc<Segment>> {
+    /// say of copies in later segments the checkpoint at `known` must know.
+    fn settled(&self, known: Offset) -> Vec<Arc<Segment>> {
         let active = self.active.as_ref().map(|active| active.segment.id);
         let mut segments: Vec<Arc<Segment>> =
             read(&self.shared.segments).values().cloned().collect();
-        segments.retain(|segment| Some(segment.id) != active && segment.id < self.checkpointed);
+        segments.retain(|segment| Some(segment.id) != active && segment.end() <= known);
         for account in self.shared.all_accounts() {
             let state = lock(&account.state);
             let owes = |id: u32| {

@@ -264,7 +264,7 @@ impl Writer {
             written => written?,
         }
         self.since_checkpoint = 0;
-        self.checkpointed = checkpoint.position.segment();
+        self.checkpointed_before = std::mem::replace(&mut self.checkpointed, checkpoint.position);
         self.facts_in_memory = false;
         Ok(())
     }

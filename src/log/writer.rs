@@ -86,8 +86,10 @@ pub(super) struct Writer {
     /// Facts that found no room: the next checkpoint keeps them.
     pub(super) facts_in_memory: bool,
     pub(super) since_checkpoint: u64,
-    /// The segment the last checkpoint stands in.
-    pub(super) checkpointed: u32,
+    /// Where the last checkpoint stands, and the one before it: both may be
+    /// needed.
+    pub(super) checkpointed: Offset,
+    pub(super) checkpointed_before: Offset,
     housekeeping_at: Instant,
     /// The folder is ours until this goes.
     guard: Option<Box<dyn Send>>,
@@ -115,7 +117,8 @@ impl Writer {
             unsynced_since: None,
             facts_in_memory: false,
             since_checkpoint: 0,
-            checkpointed: 0,
+            checkpointed: Offset(0),
+            checkpointed_before: Offset(0),
             housekeeping_at: monotonic(),
             guard: Some(guard),
         }

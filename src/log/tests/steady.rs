@@ -70,3 +70,26 @@ async fn a_disk_with_room_again_is_healthy_before_anybody_appends() {
     writer.keep_house().unwrap();
     assert_eq!(log.health(), Ok(()));
 }
+
+#[tokio::test]
+async fn a_fall_back_to_the_older_checkpoint_finds_all_it_needs() {
+    let mut house = House::with_segments(1 << 14);
+    house.settings.max_disk = 30_000;
+    let log = house.open();
+    let mut a = log.subscribe(&name("a"));
+    for n in 0..400 {
+        put(&log, n, &["a"]).await;
+        deliver(&mut a, 1).await;
+        if n % 20 == 0 {
+            let damaged = House {
+                disk: house.disk.copy(),
+                settings: house.settings.clone(),
+                clock: house.clock.clone(),
+            };
+            damaged.disk.set_bytes("/data/checkpoint", vec![0; 99]);
+            let log = damaged.open();
+            assert_eq!(totals(&log, "a")[0], n + 1);
+            adds_up(&log);
+        }
+    }
+}

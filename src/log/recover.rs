@@ -339,10 +339,11 @@ impl Fold {
     }
 
     fn fact(&mut self, at: Offset, fact: Fact) {
+        // An event that the checkpoint counts needs no reading to be settled;
+        // beyond it, what is damaged was never counted.
         let damaged = |event: Offset| {
-            self.damaged
-                .iter()
-                .any(|(from, to)| *from <= event && event < *to)
+            let mut damaged = self.damaged.iter();
+            event >= self.position && damaged.any(|(from, to)| *from <= event && event < *to)
         };
         if fact.event().is_some_and(damaged) {
             return;

@@ -7,6 +7,7 @@ pub(super) mod disk;
 mod flow;
 mod keep;
 mod limits;
+mod mend;
 mod pure;
 mod steady;
 

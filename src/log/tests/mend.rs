@@ -1,0 +1,57 @@
+//! Sectors that went bad, and what a power cut leaves half done.
+
+use super::*;
+use crate::log::writer::Writer;
+use crate::settle::{Reason, Settlement};
+
+/// The log's first segment, and where an event's body lies in it.
+fn place(house: &House, n: u64) -> (String, usize) {
+    let needle = format!("{{\"n\":{n}}}");
+    let files = house.disk.files().into_iter();
+    for path in files.filter(|file| file.contains("/log/") && file.ends_with(".seg")) {
+        let bytes = house.disk.bytes(&path);
+        let mut windows = bytes.windows(needle.len());
+        if let Some(at) = windows.position(|window| window == needle.as_bytes()) {
+            return (path, at);
+        }
+    }
+    panic!("event {n} is not there");
+}
+
+fn flip(house: &House, n: u64) {
+    let (path, at) = place(house, n);
+    let mut bytes = house.disk.bytes(&path);
+    bytes[at + 1] ^= 1;
+    house.disk.set_bytes(&path, bytes);
+}
+
+#[tokio::test]
+async fn a_copy_that_was_delivered_before_its_event_was_damaged_stays_delivered() {
+    let mut house = House::new();
+    let log = house.open();
+    for n in 0..3 {
+        put(&log, n, &["a"]).await;
+    }
+    log.close().await;
+    let log = house.open();
+    let mut a = log.subscribe(&name("a"));
+    for _ in 0..2 {
+        let at = next(&mut a).await.stored.offset;
+        a.settle(at, Settlement::Delivered, None, "");
+    }
+    put(&log, 3, &["other"]).await;
+    drop(a);
+    house.disk = house.disk.copy();
+    flip(&house, 1);
+    let ids: Vec<String> = house.disk.files();
+    for path in ids.iter().filter(|file| file.ends_with(".ids")) {
+        // So that the segment is read again, damage and all.
+        house.disk.delete(path);
+    }
+    let log = house.open();
+    let mut a = log.subscribe(&name("a"));
+    assert_eq!(next(&mut a).await.stored.event, event(2));
+    nothing_more(&mut a).await;
+    assert_eq!(totals(&log, "a"), [3, 2, 0, 0, 1]);
+    adds_up(&log);
+}

@@ -3,17 +3,72 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::segment::{self, Segment};
 use super::state::write;
 use super::writer::{Broken, Writer};
 use super::{dedupe, lock, read};
+use crate::clock::Timestamp;
 use crate::event::Offset;
+
+/// How much further than the machine's own count the wall clock may move
+/// between two looks, and how long it must then keep step to be believed.
+const LEAP: Duration = Duration::from_secs(3600);
+
+/// Whether what the wall clock says is good enough to delete by it: a leap
+/// forward (a dead battery, a wrong time server) must not expire everything.
+#[derive(Debug, Default)]
+pub(super) struct WallClock {
+    /// What wall and monotonic clock said at the last look.
+    last: Option<(Timestamp, Duration)>,
+    /// When it leapt, by the monotonic clock.
+    leapt: Option<Duration>,
+}
+
+impl WallClock {
+    /// Looks at both clocks; `monotonic` counts from any fixed moment.
+    pub(super) fn is_believed(&mut self, wall: Timestamp, monotonic: Duration) -> bool {
+        if let Some((wall_before, before)) = self.last.replace((wall, monotonic)) {
+            let expected = wall_before.plus(monotonic.saturating_sub(before));
+            let leap = wall.since(expected);
+            if leap > LEAP {
+                tracing::warn!(
+                    seconds = leap.as_secs(),
+                    "the wall clock leapt forward: nothing expires until it has kept step for an hour"
+                );
+                self.leapt = Some(monotonic);
+            }
+        }
+        self.leapt = self
+            .leapt
+            .filter(|leapt| monotonic.saturating_sub(*leapt) < LEAP);
+        self.leapt.is_none()
+    }
+}
 
 impl Writer {
     /// Everything that time allows to go.
     pub(super) fn keep_house(&mut self) -> Result<(), Broken> {
         let now = self.shared.clock.now();
+        let monotonic = Duration::from_millis(self.shared.elapsed_ms());
+        if self.wall.is_believed(now, monotonic) {
+            self.expire(now)?;
+        }
+        self.count_bytes()?;
+        for account in self.shared.all_accounts() {
+            if let Err(error) = account.peek(&self.shared) {
+                tracing::warn!(destination = %account.name, %error, "reading the log failed");
+            }
+        }
+        if self.shared.full.load(Ordering::Relaxed) {
+            // Who asks before it sends would never send, and nobody else looks.
+            self.look_for_room()?;
+        }
+        Ok(())
+    }
+
+    fn expire(&mut self, now: Timestamp) -> Result<(), Broken> {
         let retain = self.shared.settings.retain;
         let old: Vec<_> = self
             .settled(self.checkpointed_before)
@@ -32,16 +87,6 @@ impl Writer {
         let there: Vec<u32> = read(&self.shared.segments).keys().copied().collect();
         for id in self.dedupe.expire(now, |id| there.contains(&id)) {
             self.shared.disk.remove(&dedupe::path(&folder, id))?;
-        }
-        self.count_bytes()?;
-        for account in self.shared.all_accounts() {
-            if let Err(error) = account.peek(&self.shared) {
-                tracing::warn!(destination = %account.name, %error, "reading the log failed");
-            }
-        }
-        if self.shared.full.load(Ordering::Relaxed) {
-            // Who asks before it sends would never send, and nobody else looks.
-            self.look_for_room()?;
         }
         Ok(())
     }

@@ -13,6 +13,7 @@ use super::dead::Letter;
 use super::dedupe::Dedupe;
 use super::disk::monotonic;
 use super::record::{Fact, Frame, Retrying};
+use super::retain::WallClock;
 use super::segment::Segment;
 use super::state::{Command, Queue, Reply, Settling, Shared};
 use super::{Attempt, Receipt, Stored, lock};
@@ -91,6 +92,7 @@ pub(super) struct Writer {
     pub(super) checkpointed: Offset,
     pub(super) checkpointed_before: Offset,
     housekeeping_at: Instant,
+    pub(super) wall: WallClock,
     /// The folder is ours until this goes.
     guard: Option<Box<dyn Send>>,
 }
@@ -120,6 +122,7 @@ impl Writer {
             checkpointed: Offset(0),
             checkpointed_before: Offset(0),
             housekeeping_at: monotonic(),
+            wall: WallClock::default(),
             guard: Some(guard),
         }
     }

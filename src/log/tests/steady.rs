@@ -93,3 +93,52 @@ async fn a_fall_back_to_the_older_checkpoint_finds_all_it_needs() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn after_a_leap_of_the_wall_clock_nothing_expires() {
+    let house = House::with_segments(1 << 13);
+    let (log, mut writer) = house.unstarted();
+    let mut replies = Vec::new();
+    for n in 0..100 {
+        let (reply, answer) = oneshot::channel();
+        let events = vec![accepted(vendor(n, &n.to_string()), &[])];
+        writer.append(events, Origin::Accepted, reply).unwrap();
+        replies.push(answer);
+    }
+    writer.commit().unwrap();
+    let before = house.segments();
+    assert!(before.len() > 2);
+    tokio::time::advance(Duration::from_secs(40 * 24 * 3600)).await;
+    for _ in 0..3 {
+        writer.keep_house().unwrap();
+        assert_eq!(house.segments(), before);
+    }
+    drop(log);
+}
+
+#[test]
+fn a_wall_clock_that_leapt_is_believed_after_an_hour_in_step() {
+    const HOUR: u64 = 3600;
+    // Seconds on the wall and by the monotonic clock, and whether to expire.
+    let looks = [
+        (0, 0, true),
+        (10, 10, true),
+        // An hour of summer time, or a night's sleep of a laptop's lid.
+        (HOUR + 20, 20, true),
+        (30 * HOUR, 30, false),
+        (30 * HOUR + 10, 40, false),
+        (30 * HOUR + 3599, 3629, false),
+        (30 * HOUR + 3600, 3630, true),
+        // Back again: nothing is older than it seems.
+        (10 * HOUR, 3640, true),
+        (20 * HOUR, 3650, false),
+        (10 * HOUR + 20, 3660, false),
+        (11 * HOUR + 20, 3660 + HOUR, true),
+    ];
+    let mut clock = retain::WallClock::default();
+    for (wall, monotonic, expected) in looks {
+        let wall = START.plus(Duration::from_secs(wall));
+        let believed = clock.is_believed(wall, Duration::from_secs(monotonic));
+        assert_eq!(believed, expected, "{wall} at {monotonic}");
+    }
+}

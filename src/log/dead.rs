@@ -271,6 +271,21 @@ impl DeadLog {
         Ok(index.remove(at))
     }
 
+    /// The listed letter of a copy, if there is one.
+    pub(super) fn letter_of(
+        &self,
+        owed_at: Offset,
+        destination: &DestinationName,
+    ) -> Option<Offset> {
+        let index = lock(&self.index);
+        if !index.keys.contains(&(owed_at, destination.clone())) {
+            return None;
+        }
+        let is_it = |card: &Card| card.owed_at == owed_at && card.destination == *destination;
+        let mut cards = index.cards.iter();
+        cards.find(|(_, card)| is_it(card)).map(|(at, _)| *at)
+    }
+
     /// One write and one sync at the end of the newest segment, over zeros
     /// that are there already.
     fn write<T>(

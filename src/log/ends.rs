@@ -37,7 +37,29 @@ impl Writer {
             }
             return Ok(());
         }
+        if settling.at.segment() < self.first_segment {
+            self.take_back(&settling)?;
+        }
         self.put_settled(&settling)
+    }
+
+    /// A power cut may come between a letter and the settlement that speaks of
+    /// it; the copy is then pending again. When it does not die after all, its
+    /// letter goes, and goes first: the other way round it could stay for ever.
+    fn take_back(&mut self, settling: &Settling) -> Result<(), Broken> {
+        let dead = &self.shared.dead;
+        let Some(letter) = dead.letter_of(settling.at, &settling.account.name) else {
+            return Ok(());
+        };
+        match dead.remove(letter, self.shared.clock.now()) {
+            Ok(_) => Ok(()),
+            Err(DeadError::Full) => {
+                let (destination, at) = (&settling.account.name, settling.at);
+                tracing::warn!(%destination, %at, "no room to take back the dead letter of a copy that did not die");
+                Ok(())
+            }
+            Err(DeadError::Broken(error)) => Err(Broken(error)),
+        }
     }
 
     fn put_settled(&mut self, settling: &Settling) -> Result<(), Broken> {

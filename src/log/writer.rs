@@ -71,6 +71,8 @@ pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
     pub(super) dedupe: Dedupe,
     pub(super) active: Option<Active>,
+    /// The first of this run.
+    pub(super) first_segment: u32,
     pub(super) next_segment: u32,
     pub(super) frame: Frame,
     pub(super) batch: Batch,
@@ -108,6 +110,7 @@ impl Writer {
             shared,
             dedupe,
             active: None,
+            first_segment: next_segment,
             next_segment,
             frame: Frame::default(),
             batch: Batch::default(),

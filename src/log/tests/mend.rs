@@ -55,3 +55,40 @@ async fn a_copy_that_was_delivered_before_its_event_was_damaged_stays_delivered(
     assert_eq!(totals(&log, "a"), [3, 2, 0, 0, 1]);
     adds_up(&log);
 }
+
+#[tokio::test]
+async fn a_letter_whose_copy_is_delivered_after_all_leaves_the_list() {
+    for end in [Settlement::Delivered, Settlement::Dropped] {
+        let mut house = House::new();
+        let log = house.open();
+        let mut a = log.subscribe(&name("a"));
+        put(&log, 0, &["a"]).await;
+        put(&log, 1, &["a"]).await;
+        let before = house.disk.copy();
+        for _ in 0..2 {
+            let at = next(&mut a).await.stored.offset;
+            a.settle(at, Settlement::Dead(Reason::Refused), None, "no");
+        }
+        until(|| log.totals()[&name("a")].dead_letters == 2).await;
+        drop(a);
+        // The letters were synced, the settlements were not.
+        let disk = house.disk.copy();
+        for path in before.files() {
+            disk.set_bytes(&path, before.bytes(&path));
+        }
+        house.disk = disk;
+        let log = house.open();
+        assert_eq!(totals(&log, "a"), [2, 0, 0, 0, 2]);
+        let mut a = log.subscribe(&name("a"));
+        let at = next(&mut a).await.stored.offset;
+        a.settle(at, end, None, "");
+        put(&log, 2, &["other"]).await;
+        let left = log.dead(Filter::default(), None, 9).await.unwrap();
+        assert_eq!(left.len(), 1, "{end:?}");
+        assert_eq!(left[0].event, event(1).id);
+        drop(a);
+        house.crash(&mut fastrand::Rng::with_seed(4));
+        let log = house.open();
+        assert_eq!(log.totals()[&name("a")].dead_letters, 1);
+    }
+}

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::account::Account;
 use super::dead::{DeadError, Letter};
+use super::disk::monotonic;
 use super::lock;
 use super::record::{EventHead, Fact, Head, Settled, Tag};
 use super::state::{Removed, Settling};
@@ -225,6 +226,7 @@ impl Writer {
     }
 
     pub(super) fn retry_deferred(&mut self) -> Result<(), Broken> {
+        self.deferred_tried_at = monotonic();
         for settling in std::mem::take(&mut self.deferred) {
             self.settle(settling)?;
         }

@@ -81,6 +81,7 @@ pub(super) struct Writer {
     pub(super) letters: Vec<Letter>,
     /// Settlements to try again when the dead-letter log has room.
     pub(super) deferred: Vec<Settling>,
+    pub(super) deferred_tried_at: Instant,
     pub(super) names_written: usize,
     /// Records of attempts whose copy was settled before they were written.
     pub(super) orphans: HashMap<(u32, Offset), Offset>,
@@ -116,6 +117,7 @@ impl Writer {
             batch: Batch::default(),
             letters: Vec::new(),
             deferred: Vec::new(),
+            deferred_tried_at: monotonic(),
             names_written: 0,
             orphans: HashMap::new(),
             unsynced: HashMap::new(),
@@ -205,7 +207,8 @@ impl Writer {
     }
 
     fn work(&mut self, commands: &mut Vec<Command>) -> Result<(), Broken> {
-        if commands.is_empty() {
+        // Idle or not: a gateway under load has no idle second.
+        if commands.is_empty() || self.deferred_tried_at.elapsed() >= UNSYNCED_MAX {
             self.retry_deferred()?;
         }
         for command in commands.drain(..) {

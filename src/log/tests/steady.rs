@@ -116,6 +116,32 @@ async fn after_a_leap_of_the_wall_clock_nothing_expires() {
     drop(log);
 }
 
+#[tokio::test]
+async fn a_death_that_found_no_room_is_written_under_load_too() {
+    let house = House::new();
+    let log = house.open();
+    let mut a = log.subscribe(&name("a"));
+    put(&log, 0, &["a"]).await;
+    let at = next(&mut a).await.stored.offset;
+    house.disk.set_room(Some(house.disk.used()));
+    a.settle(at, Settlement::Dead(Reason::Refused), None, "no");
+    put(&log, 1, &["b"]).await;
+    assert_eq!(log.totals()[&name("a")].dead_letters, 0);
+    house.disk.set_room(None);
+    let log = &log;
+    let busy = async {
+        let mut n = 2;
+        while log.totals()[&name("a")].dead_letters == 0 {
+            put(log, n, &["b"]).await;
+            n += 1;
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let done = tokio::time::timeout(Duration::from_secs(5), busy).await;
+    assert!(done.is_ok(), "never while there is work");
+    assert_eq!(totals(log, "a"), [1, 0, 1, 0, 0]);
+}
+
 #[test]
 fn a_wall_clock_that_leapt_is_believed_after_an_hour_in_step() {
     const HOUR: u64 = 3600;

@@ -28,6 +28,28 @@ impl Writer {
         RESERVE_BYTES.min(self.shared.settings.segment_bytes / 8)
     }
 
+    /// Where a segment ends, whatever it holds.
+    fn limit(&self) -> u64 {
+        self.shared
+            .settings
+            .segment_bytes
+            .min(u64::from(u32::MAX) / 2)
+    }
+
+    /// Begins the next segment when facts alone have filled this one. Without
+    /// room they go on in it. Everything drawn must be written.
+    pub(super) fn roll_if_over(&mut self) -> Result<(), Broken> {
+        let limit = self.limit();
+        let over = |active: &Active| u64::from(active.end) >= limit;
+        if self.active.as_ref().is_some_and(over) && !self.shared.full.load(Ordering::Relaxed) {
+            // Not tried again before there is room: half a runway is written
+            // each time.
+            let rolled = self.roll()?;
+            self.say_full(!rolled);
+        }
+        Ok(())
+    }
+
     fn step(&self) -> u64 {
         STEP_BYTES
             .min(self.shared.settings.segment_bytes / 8)
@@ -54,14 +76,11 @@ impl Writer {
         if !self.disk_allows()? {
             return Ok(false);
         }
-        let limit = self
-            .shared
-            .settings
-            .segment_bytes
-            .min(u64::from(u32::MAX) / 2);
+        let limit = self.limit();
         let full = self.active.as_ref().is_none_or(|active| {
             let written = u64::from(active.end) + self.frame.bytes.len() as u64;
-            written + n > limit && active.segment.events.load(Ordering::Relaxed) > 0
+            let holds_events = active.segment.events.load(Ordering::Relaxed) > 0;
+            written >= limit || (written + n > limit && holds_events)
         });
         if full {
             self.commit()?;

@@ -215,6 +215,7 @@ impl Writer {
             self.obey(command)?;
         }
         self.commit()?;
+        self.roll_if_over()?;
         if self.wants_checkpoint() {
             self.checkpoint()?;
         }

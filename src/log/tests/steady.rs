@@ -142,6 +142,34 @@ async fn a_death_that_found_no_room_is_written_under_load_too() {
     assert_eq!(totals(log, "a"), [1, 0, 1, 0, 0]);
 }
 
+#[tokio::test]
+async fn facts_alone_fill_segments_no_further_than_their_size() {
+    let mut house = House::with_segments(1 << 13);
+    let log = house.open();
+    put(&log, 0, &["a"]).await;
+    log.close().await;
+    let log = house.open();
+    let mut a = log.subscribe(&name("a"));
+    let at = next(&mut a).await.stored.offset;
+    for number in 1..=500 {
+        a.retry(at, attempt(number), START);
+        if number % 10 == 0 {
+            // Its answer means that the facts before it were written.
+            assert_eq!(log.dead_drop(Offset(1)).await, Ok(false));
+        }
+    }
+    put(&log, 1, &["a"]).await;
+    for path in house.segments() {
+        let bytes = house.disk.bytes(&path).len();
+        assert!(bytes < 3 << 13, "{path}: {bytes}");
+    }
+    house.crash(&mut fastrand::Rng::with_seed(9));
+    let log = house.open();
+    let mut a = log.subscribe(&name("a"));
+    assert_eq!(next(&mut a).await.attempts, 500);
+    assert_eq!(totals(&log, "a"), [2, 0, 0, 0, 2]);
+}
+
 #[test]
 fn a_wall_clock_that_leapt_is_believed_after_an_hour_in_step() {
     const HOUR: u64 = 3600;

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,8 +14,9 @@ pub(crate) trait Disk: Debug + Send + Sync {
     /// Takes the folder for this process until the guard goes; `None` when
     /// another holds it.
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send>>>;
-    /// Makes a folder (0700) and its parents; one that is there is fine.
-    fn create_dir(&self, path: &Path) -> io::Result<()>;
+    /// Makes a folder (0700) and its parents; one that is there is fine. Says
+    /// in which folders there is a new entry that is not durable yet.
+    fn create_dir(&self, path: &Path) -> io::Result<Vec<PathBuf>>;
     /// Makes a new, empty file (0600); an older one of the name is replaced.
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
     /// Opens a file that is there, for reading and writing.
@@ -60,8 +61,16 @@ impl Disk for RealDisk {
         }
     }
 
-    fn create_dir(&self, path: &Path) -> io::Result<()> {
-        let fresh = !path.exists();
+    fn create_dir(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
+        let missing = path
+            .ancestors()
+            .take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
+        let around = missing.map(|folder| match folder.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+            _ => PathBuf::from("."),
+        });
+        let around: Vec<PathBuf> = around.collect();
+        let fresh = !around.is_empty();
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -70,7 +79,7 @@ impl Disk for RealDisk {
             // The umask may have taken bits of the owner; we need all three.
             fs::set_permissions(path, Permissions::from_mode(0o700))?;
         }
-        Ok(())
+        Ok(around)
     }
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {

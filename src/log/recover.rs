@@ -66,7 +66,9 @@ pub(super) fn open(
         let path = path.to_owned();
         move |source: io::Error| OpenError::Io { path, source }
     };
-    disk.create_dir(&root).map_err(failed(&root))?;
+    for folder in disk.create_dir(&root).map_err(failed(&root))? {
+        disk.sync_dir(&folder).map_err(failed(&folder))?;
+    }
     let guard = disk.lock(&root.join("lock")).map_err(failed(&root))?;
     let Some(guard) = guard else {
         return Err(OpenError::InUse(root));

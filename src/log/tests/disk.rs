@@ -228,14 +228,16 @@ impl Disk for SimDisk {
         Ok(Some(Box::new(Unlock(self.clone()))))
     }
 
-    fn create_dir(&self, path: &Path) -> io::Result<()> {
+    fn create_dir(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
         let mut world = lock(&self.0);
+        let mut around = Vec::new();
         for folder in path.ancestors().filter(|folder| folder.parent().is_some()) {
             if world.folders.insert(folder.to_owned()) {
                 world.fresh_folders.insert(folder.to_owned());
+                around.extend(folder.parent().map(Path::to_owned));
             }
         }
-        Ok(())
+        Ok(around)
     }
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {

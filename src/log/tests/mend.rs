@@ -92,3 +92,14 @@ async fn a_letter_whose_copy_is_delivered_after_all_leaves_the_list() {
         assert_eq!(log.totals()[&name("a")].dead_letters, 1);
     }
 }
+
+#[tokio::test]
+async fn a_fresh_data_folder_is_there_after_a_power_cut() {
+    let mut house = House::new();
+    house.settings.data_dir = PathBuf::from("/var/lib/hookfan/data");
+    let log = house.open();
+    put(&log, 0, &["a"]).await;
+    house.crash(&mut fastrand::Rng::with_seed(1));
+    let log = house.open();
+    assert_eq!(totals(&log, "a"), [1, 0, 0, 0, 1]);
+}

@@ -31,6 +31,10 @@ impl Writer {
         origin: Origin,
         reply: Reply<Vec<Receipt>>,
     ) -> Result<(), Broken> {
+        if reply.is_closed() {
+            // Its sender was told no already, and will come again.
+            return Ok(());
+        }
         match self.take_in(events, origin)? {
             Ok(receipts) => self.batch.replies.push((reply, receipts)),
             Err(error) => drop(reply.send(Err(error))),

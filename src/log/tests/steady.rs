@@ -170,6 +170,23 @@ async fn facts_alone_fill_segments_no_further_than_their_size() {
     assert_eq!(totals(&log, "a"), [2, 0, 0, 0, 2]);
 }
 
+#[tokio::test]
+async fn an_append_that_nobody_waits_for_any_more_is_not_stored() {
+    let house = House::new();
+    let (log, writer) = house.unstarted();
+    let gone = log.append(vec![accepted(event(0), &["a"])]);
+    assert!(
+        tokio::time::timeout(Duration::from_millis(5), gone)
+            .await
+            .is_err()
+    );
+    writer.start().unwrap();
+    put(&log, 1, &["a"]).await;
+    assert_eq!(totals(&log, "a"), [1, 0, 0, 0, 1]);
+    let stored = log.events(Filter::default(), None, 9).await.unwrap();
+    assert_eq!(stored.len(), 1);
+}
+
 #[test]
 fn a_wall_clock_that_leapt_is_believed_after_an_hour_in_step() {
     const HOUR: u64 = 3600;

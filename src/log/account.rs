@@ -11,6 +11,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
@@ -27,6 +28,9 @@ use crate::settle::Settlement;
 /// What waits in memory for one subscription, at most.
 const UPCOMING_EVENTS_MAX: usize = 256;
 const UPCOMING_BYTES_MAX: u64 = 1024 * 1024;
+/// Settlements of one destination that a crash may forget, at most: with so
+/// many, its reader waits for a sync.
+pub(super) const UNSYNCED_SETTLEMENTS_MAX: usize = 64;
 /// How far one read goes on when it finds nothing that is owed.
 const SCAN_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// How much is read at once for one copy.
@@ -48,6 +52,8 @@ pub(super) struct Account {
     pub(super) name: DestinationName,
     pub(super) state: Mutex<AccountState>,
     pub(super) wake: Notify,
+    /// Settlements that no sync covers yet, wherever they are on their way.
+    unsynced: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -162,6 +168,27 @@ impl Account {
             name,
             state: Mutex::new(state),
             wake: Notify::new(),
+            unsynced: AtomicUsize::new(0),
+        }
+    }
+
+    pub(super) fn unsynced(&self) -> usize {
+        self.unsynced.load(Ordering::Acquire)
+    }
+
+    /// One more settlement is on its way.
+    pub(super) fn settling(&self) {
+        self.unsynced.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// A sync covered so many settlements; a reader that waited for it goes on.
+    pub(super) fn synced(&self, count: usize) {
+        let less = |unsynced: usize| Some(unsynced.saturating_sub(count));
+        let before = self
+            .unsynced
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
+        if before.is_ok_and(|before| before >= UNSYNCED_SETTLEMENTS_MAX) {
+            self.wake.notify_one();
         }
     }
 
@@ -460,6 +487,7 @@ impl Account {
     ) -> Option<Settling> {
         let mut state = lock(&self.state);
         let open = state.ledger.settle(at, settlement)?;
+        self.settling();
         if matches!(settlement, Settlement::Dead(_)) {
             state.ledger.closing.insert(at, open);
         }

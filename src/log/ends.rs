@@ -73,7 +73,11 @@ impl Writer {
             detail: settling.detail.clone(),
         });
         self.put_fact(&fact)?;
-        *self.unsynced.entry(settling.account.id).or_default() += 1;
+        let unsynced = || (Arc::clone(&settling.account), 0);
+        self.unsynced
+            .entry(settling.account.id)
+            .or_insert_with(unsynced)
+            .1 += 1;
         lock(&settling.account.state)
             .ledger
             .closing

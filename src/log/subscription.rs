@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
-use super::account::{Account, Upcoming};
+use super::account::{Account, UNSYNCED_SETTLEMENTS_MAX, Upcoming};
 use super::ledger::Open;
 use super::record::{Tag, cut};
 use super::segment::Segment;
@@ -57,6 +57,13 @@ impl Subscription {
         &self.account.name
     }
 
+    /// Settlements of this destination that no sync covers yet: what a crash
+    /// would have delivered again. With 64 of them, [`Subscription::next`]
+    /// waits for the sync.
+    pub fn unsynced(&self) -> usize {
+        self.account.unsynced()
+    }
+
     /// The next owed delivery that was not handed out since this subscription
     /// was opened, in accepted order: first those a former run left unsettled,
     /// then new ones as they are committed. Waits when there is none (for ever,
@@ -100,6 +107,9 @@ impl Subscription {
     /// The next thing from memory, or what to do to get it there.
     fn look(&mut self) -> Look {
         const RESUME_AT_ONCE: usize = 32;
+        if self.account.unsynced() >= UNSYNCED_SETTLEMENTS_MAX {
+            return Look::Wait;
+        }
         let mut state = lock(&self.account.state);
         while let Some(mut delivery) = self.resumed.pop_front() {
             if let Some(open) = state.ledger.open.get(&delivery.stored.offset) {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::account::Account;
+use super::account::{Account, UNSYNCED_SETTLEMENTS_MAX};
 use super::dead::Letter;
 use super::dedupe::Dedupe;
 use super::disk::monotonic;
@@ -20,8 +20,6 @@ use super::{Attempt, Receipt, Stored, lock};
 use crate::clock::Timestamp;
 use crate::event::Offset;
 
-/// Settlements of one destination that a crash may forget, at most.
-const UNSYNCED_SETTLEMENTS_MAX: u32 = 64;
 /// How long a fact may wait for a sync.
 const UNSYNCED_MAX: Duration = Duration::from_secs(1);
 const HOUSEKEEPING: Duration = Duration::from_secs(10);
@@ -85,7 +83,8 @@ pub(super) struct Writer {
     pub(super) names_written: usize,
     /// Records of attempts whose copy was settled before they were written.
     pub(super) orphans: HashMap<(u32, Offset), Offset>,
-    pub(super) unsynced: HashMap<u32, u32>,
+    /// Settlements drawn since the last sync, by destination.
+    pub(super) unsynced: HashMap<u32, (Arc<Account>, usize)>,
     pub(super) unsynced_since: Option<Instant>,
     /// Facts that found no room: the next checkpoint keeps them.
     pub(super) facts_in_memory: bool,
@@ -307,7 +306,7 @@ impl Writer {
             let many = self
                 .unsynced
                 .values()
-                .any(|count| *count >= UNSYNCED_SETTLEMENTS_MAX);
+                .any(|(account, _)| account.unsynced() >= UNSYNCED_SETTLEMENTS_MAX);
             let late = self
                 .unsynced_since
                 .is_some_and(|since| since.elapsed() >= UNSYNCED_MAX);
@@ -356,7 +355,9 @@ impl Writer {
             .metrics
             .log_sync_seconds
             .observe(started.elapsed().as_secs_f64());
-        self.unsynced.clear();
+        for (account, count) in self.unsynced.drain().map(|(_, settled)| settled) {
+            account.synced(count);
+        }
         self.unsynced_since = None;
         Ok(())
     }
@@ -397,6 +398,7 @@ impl Writer {
                 let Some(settling) = account.drop_oldest(&self.shared)? else {
                     break;
                 };
+                account.settling();
                 self.settle(settling)?;
                 dropped = true;
             }

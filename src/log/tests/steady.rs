@@ -187,6 +187,26 @@ async fn an_append_that_nobody_waits_for_any_more_is_not_stored() {
     assert_eq!(stored.len(), 1);
 }
 
+#[tokio::test]
+async fn what_a_crash_may_forget_of_one_destination_is_bounded() {
+    let house = House::new();
+    let log = house.open();
+    for n in 0..100 {
+        put(&log, n, &["a"]).await;
+    }
+    log.close().await;
+    let (log, writer) = house.unstarted();
+    let mut a = log.subscribe(&name("a"));
+    deliver(&mut a, 64).await;
+    assert_eq!(a.unsynced(), 64);
+    nothing_more(&mut a).await;
+    writer.start().unwrap();
+    deliver(&mut a, 36).await;
+    put(&log, 100, &["other"]).await;
+    assert_eq!(totals(&log, "a"), [100, 100, 0, 0, 0]);
+    assert_eq!(a.unsynced(), 0);
+}
+
 #[test]
 fn a_wall_clock_that_leapt_is_believed_after_an_hour_in_step() {
     const HOUR: u64 = 3600;

@@ -129,9 +129,20 @@ impl AccountState {
         waiting
     }
 
-    /// What cannot be read any more in a segment that was passed.
+    /// Sealed segments, below `active`, that were read to their end although
+    /// something in them was not found.
+    pub(super) fn passed_with_loss(&self, active: u32) -> Vec<u32> {
+        let segments = self.ledger.pending_in.range(..active);
+        segments
+            .map(|(id, _)| *id)
+            .filter(|id| self.lost_in(*id).count > 0)
+            .collect()
+    }
+
+    /// What cannot be read any more in a segment that was passed. Who is live
+    /// has passed all that is sealed.
     pub(super) fn lost_in(&self, segment: u32) -> Pending {
-        if self.scan.segment() <= segment {
+        if self.scan.segment() <= segment && !self.live {
             return Pending::default();
         }
         self.ledger.unfound(segment, self.waiting_in(segment))

@@ -180,6 +180,19 @@ impl Writer {
         Ok(())
     }
 
+    /// What readers passed and did not find while its segment was being
+    /// written, or before a crash: nobody comes by there again. A new segment
+    /// has begun.
+    pub(super) fn lose_passed(&mut self, active: u32) -> Result<(), Broken> {
+        for account in self.shared.all_accounts() {
+            let passed = lock(&account.state).passed_with_loss(active);
+            for segment in passed {
+                self.lose(&account, segment)?;
+            }
+        }
+        Ok(())
+    }
+
     /// One step of a removal: a command may not keep the others from the disk
     /// for as long as a backlog is deep.
     pub(super) fn remove(&mut self, account: &Arc<Account>) -> Result<Removed, Broken> {

@@ -236,6 +236,8 @@ impl Writer {
         self.names_written = 0;
         self.put_new_names()?;
         self.checkpoint()?;
+        // After the checkpoint, which stands before what is drawn now.
+        self.lose_passed(id)?;
         Ok(true)
     }
 

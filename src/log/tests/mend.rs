@@ -94,6 +94,61 @@ async fn a_letter_whose_copy_is_delivered_after_all_leaves_the_list() {
 }
 
 #[tokio::test]
+async fn damage_that_a_reader_passed_in_the_segment_being_written_is_settled() {
+    let house = House::with_segments(1 << 13);
+    let log = house.open();
+    for n in 0..5 {
+        put(&log, n, &["a"]).await;
+    }
+    flip(&house, 2);
+    let mut a = log.subscribe(&name("a"));
+    for _ in 0..4 {
+        let at = next(&mut a).await.stored.offset;
+        a.settle(at, Settlement::Delivered, None, "");
+    }
+    nothing_more(&mut a).await;
+    assert_eq!(totals(&log, "a"), [5, 4, 0, 0, 1]);
+    for n in 5..60 {
+        put(&log, n, &["other"]).await;
+    }
+    assert_eq!(totals(&log, "a"), [5, 4, 1, 0, 0]);
+    adds_up(&log);
+    let again = House {
+        disk: house.disk.copy(),
+        settings: house.settings.clone(),
+        clock: house.clock.clone(),
+    };
+    assert_eq!(totals(&again.open(), "a"), [5, 4, 1, 0, 0]);
+}
+
+#[tokio::test]
+async fn damage_that_was_passed_before_a_crash_is_settled_at_the_next_start() {
+    let mut house = House::new();
+    let log = house.open();
+    for n in 0..3 {
+        put(&log, n, &["a"]).await;
+    }
+    log.close().await;
+    let metrics = Arc::new(Metrics::new());
+    let disk = Arc::new(house.disk.clone());
+    let (settings, clock) = (house.settings.clone(), house.clock.clone());
+    let (mut writer, _): (Writer, _) = recover::open(disk, settings, clock, metrics).unwrap();
+    // Its reader found none of them; before it was said, the power went.
+    let account = writer.shared.account(&name("a"));
+    let tail = writer.shared.tail();
+    lock(&account.state).ledger.advance(tail);
+    writer.checkpoint().unwrap();
+    house.disk = house.disk.copy();
+    for _ in 0..2 {
+        let log = house.open();
+        assert_eq!(totals(&log, "a"), [3, 0, 3, 0, 0]);
+        adds_up(&log);
+        drop(log);
+        house.disk = house.disk.copy();
+    }
+}
+
+#[tokio::test]
 async fn a_fresh_data_folder_is_there_after_a_power_cut() {
     let mut house = House::new();
     house.settings.data_dir = PathBuf::from("/var/lib/hookfan/data");

@@ -352,7 +352,7 @@ impl Account {
             } else {
                 segment.end()
             };
-            let mut walk = segment.walk(gathered.reached.position(), end.position());
+            let mut walk = segment.walk_around(gathered.reached.position(), end.position());
             if events_max == 1 {
                 walk = walk.in_pieces(PEEK_BYTES);
             }

@@ -363,7 +363,7 @@ fn each(
     } else {
         segment.end()
     };
-    let mut walk = segment.walk(FIRST, end.position());
+    let mut walk = segment.walk_around(FIRST, end.position());
     while let Some(met) = walk.next()? {
         match met {
             Met::Record {

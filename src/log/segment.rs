@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::disk::{Disk, DiskFile};
 use super::lock;
@@ -23,6 +24,9 @@ const COPY_BYTES: usize = 64;
 pub(super) const FIRST: u32 = 2 * COPY_BYTES as u32;
 /// How much is read at once when walking.
 const READ_BYTES: usize = 512 * 1024;
+
+/// What is given up at once of what the disk does not read.
+const SECTOR_BYTES: usize = 512;
 
 /// The random name of a log; the same in all its files.
 pub(super) type LogId = [u8; 16];
@@ -215,7 +219,7 @@ impl Segment {
     /// One record by its offset; `None` when there is no whole one.
     pub(super) fn record(&self, at: Offset) -> io::Result<Option<(Tag, Vec<u8>)>> {
         let mut bytes = vec![0; 4096];
-        let n = self.file.read_at(&mut bytes, u64::from(at.position()))?;
+        let n = read_around(&*self.file, &mut bytes, u64::from(at.position()));
         let Some(head) = Head::read(bytes.get(..n).unwrap_or_default(), at) else {
             return Ok(None);
         };
@@ -225,7 +229,7 @@ impl Segment {
         }
         if head.size() > n {
             bytes.resize(head.size(), 0);
-            let n = self.file.read_at(&mut bytes, u64::from(at.position()))?;
+            let n = read_around(&*self.file, &mut bytes, u64::from(at.position()));
             bytes.truncate(n);
         }
         if head.check(&bytes, self.seed).is_none() {
@@ -239,6 +243,14 @@ impl Segment {
     /// Walks from `from` to `end` (positions; the end of what is committed).
     pub(super) fn walk(&self, from: u32, end: u32) -> Walk {
         Walk::new(Arc::clone(&self.file), self.seed, self.id, from, end)
+    }
+
+    /// The same for who must go on: what cannot be read counts as damaged.
+    pub(super) fn walk_around(&self, from: u32, end: u32) -> Walk {
+        Walk {
+            around: true,
+            ..self.walk(from, end)
+        }
     }
 }
 
@@ -271,6 +283,8 @@ pub(super) struct Walk {
     start: u32,
     /// How much is read at once.
     piece: usize,
+    /// Whether bad sectors are stepped over.
+    around: bool,
 }
 
 impl Walk {
@@ -284,6 +298,7 @@ impl Walk {
             buffer: Vec::new(),
             start: 0,
             piece: READ_BYTES,
+            around: false,
         }
     }
 
@@ -369,7 +384,11 @@ impl Walk {
         if !held {
             let want = n.max(self.piece).min((self.end - at) as usize);
             self.buffer.resize(want, 0);
-            let got = self.file.read_at(&mut self.buffer, u64::from(at))?;
+            let got = if self.around {
+                read_around(&*self.file, &mut self.buffer, u64::from(at))
+            } else {
+                self.file.read_at(&mut self.buffer, u64::from(at))?
+            };
             self.buffer.truncate(got);
             self.start = at;
         }
@@ -377,6 +396,36 @@ impl Walk {
         let to = (from + n).min(self.buffer.len());
         Ok(self.buffer.get(from..to).unwrap_or_default())
     }
+}
+
+/// Fills `buf` from `at` as far as the file goes; what a disk does not read
+/// after a few tries comes as zeros, which no record is made of.
+fn read_around(file: &dyn DiskFile, buf: &mut [u8], at: u64) -> usize {
+    for pause in [10, 50, 100].map(Duration::from_millis) {
+        match file.read_at(buf, at) {
+            Ok(n) => return n,
+            // Only threads that may block read.
+            Err(_) => std::thread::sleep(pause),
+        }
+    }
+    let length = file.len().unwrap_or(0).saturating_sub(at);
+    let length = usize::try_from(length).unwrap_or(usize::MAX).min(buf.len());
+    let (mut done, mut bad, mut why) = (0, 0, None);
+    for piece in buf
+        .chunks_mut(SECTOR_BYTES)
+        .take(length.div_ceil(SECTOR_BYTES))
+    {
+        if let Err(error) = file.read_at(piece, at.saturating_add(done)) {
+            piece.fill(0);
+            bad += piece.len();
+            why = Some(error);
+        }
+        done += piece.len() as u64;
+    }
+    if let Some(error) = why {
+        tracing::warn!(at, bytes = bad, %error, "the disk does not read a stretch of the log");
+    }
+    length
 }
 
 /// Makes a segment's file with its header and `runway` zero bytes in all, and

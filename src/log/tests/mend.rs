@@ -149,6 +149,51 @@ async fn damage_that_was_passed_before_a_crash_is_settled_at_the_next_start() {
 }
 
 #[tokio::test]
+async fn a_bad_sector_costs_what_lay_on_it_and_stops_nobody() {
+    let house = House::with_segments(1 << 13);
+    let log = house.open();
+    for n in 0..100 {
+        put(&log, n, &["a"]).await;
+    }
+    let (path, at) = place(&house, 5);
+    house.disk.break_reads(&path, at..at + 1);
+    let mut a = log.subscribe(&name("a"));
+    let mut missing = 0;
+    for n in 0..100 {
+        if totals(&log, "a")[4] == 0 {
+            missing = 100 - n;
+            break;
+        }
+        let taken = tokio::time::timeout(Duration::from_secs(3), a.next());
+        let at = taken.await.expect("a delivery").stored.offset;
+        a.settle(at, Settlement::Delivered, None, "");
+        if n >= 80 {
+            // Time for the loss to be noted before the next is asked for.
+            put(&log, 1000 + n, &["other"]).await;
+        }
+    }
+    assert!((1..=20).contains(&missing), "{missing}");
+    assert_eq!(totals(&log, "a"), [100, 100 - missing, missing, 0, 0]);
+    assert_eq!(log.health(), Ok(()));
+    adds_up(&log);
+}
+
+#[tokio::test]
+async fn a_death_whose_event_cannot_be_read_poisons_nothing() {
+    let house = House::new();
+    let log = house.open();
+    let mut a = log.subscribe(&name("a"));
+    put(&log, 0, &["a"]).await;
+    let at = next(&mut a).await.stored.offset;
+    let (path, place) = place(&house, 0);
+    house.disk.break_reads(&path, place..place + 1);
+    a.settle(at, Settlement::Dead(Reason::Refused), None, "no");
+    put(&log, 1, &["a"]).await;
+    assert_eq!(log.health(), Ok(()));
+    assert_eq!(totals(&log, "a"), [2, 0, 1, 0, 1]);
+}
+
+#[tokio::test]
 async fn a_fresh_data_folder_is_there_after_a_power_cut() {
     let mut house = House::new();
     house.settings.data_dir = PathBuf::from("/var/lib/hookfan/data");

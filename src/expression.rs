@@ -85,6 +85,7 @@ impl Expression {
         let mut paths: Vec<String> = plain.undeclared_variables(true).into_iter().collect();
         paths.sort_unstable();
         let names = plain.undeclared_variables(false);
+        names::refuse_foreign(text, &whole)?;
         let guards = scan::guards(text, &whole)?;
         check_roots(text, &whole, names.iter().map(String::as_str))?;
         names::check(text, std::slice::from_ref(&whole), &paths)?;
@@ -262,6 +263,7 @@ impl Mixed {
                     inner
                 }
             };
+            names::refuse_foreign(text, inner)?;
             let guards = scan::guards(text, inner)?;
             guarded.push_str(text.get(from..inner.start).unwrap_or_default());
             let start = guarded.len();

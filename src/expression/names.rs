@@ -124,6 +124,23 @@ fn place(text: &str, inner: &Range<usize>, parts: &[&str]) -> Option<Range<usize
     found.last().map(|token| token.start..token.end())
 }
 
+/// Refuses signs that the language has not: minijinja ends its reading at some
+/// of them, and what stands behind would silently not count.
+pub(super) fn refuse_foreign(text: &str, inner: &Range<usize>) -> Result<(), Malformed> {
+    const SIGNS: &str = "&!$?@`;^\\#";
+    let tokens = tokens(text, inner)?;
+    let foreign = tokens
+        .iter()
+        .find(|token| token.kind == Kind::Sign && SIGNS.contains(token.text));
+    match foreign {
+        None => Ok(()),
+        Some(token) => Err(malformed(
+            &format!("unexpected `{}`", token.text),
+            token.start..token.end(),
+        )),
+    }
+}
+
 /// What to write for a word of another language, if an expression that does
 /// not parse has one.
 pub fn hint(text: &str) -> Option<&'static str> {

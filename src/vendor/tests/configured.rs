@@ -133,7 +133,11 @@ fn a_wrong_endpoint_is_pointed_at() {
     );
     let headers = "url = \"https://h/\"\nheaders = { Host = \"x\", Authorization = \"Bearer t0p\", X-A = 7, X-B = \"{{ nope }}\" }";
     let told = destination("http", headers).1;
-    assert!(told.iter().all(|told| !told.contains("t0p")), "{told:?}");
+    assert!(
+        told.iter()
+            .all(|told| !told.split_once(": ").unwrap().1.contains("t0p")),
+        "{told:?}"
+    );
     check(
         told,
         &[

@@ -12,7 +12,7 @@ enum Holds {
     One,
     /// Decided by the sender.
     Anything,
-    Names(&'static [(&'static str, Holds)]),
+    Names(&'static [(&'static str, Self)]),
 }
 
 use Holds::{Anything, Names, One};

@@ -41,14 +41,13 @@ async fn removing_a_long_backlog_lets_appends_through() {
         let events = (0..1000).map(|n| accepted(event(chunk * 1000 + n), &["a"]));
         log.append(events.collect()).await.unwrap();
     }
-    let removing = {
-        let log = log.clone();
-        tokio::spawn(async move { log.remove_destination(&name("a")).await })
-    };
+    let mut removing = tokio::task::JoinSet::new();
+    let again = log.clone();
+    removing.spawn(async move { again.remove_destination(&name("a")).await });
     tokio::task::yield_now().await;
     put(&log, 5000, &["b"]).await;
     assert!(totals(&log, "a")[4] > 2500, "{:?}", totals(&log, "a"));
-    assert_eq!(removing.await.unwrap(), Ok(5000));
+    assert_eq!(removing.join_next().await.unwrap().unwrap(), Ok(5000));
     assert_eq!(totals(&log, "a"), [5000, 0, 5000, 0, 0]);
     adds_up(&log);
 }

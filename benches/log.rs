@@ -2,6 +2,11 @@
 //! events a second become durable when many wait for one sync. `make bench`;
 //! quote ratios, not times.
 
+#![allow(
+    clippy::expect_used,
+    reason = "a bench that cannot start has nothing to measure"
+)]
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

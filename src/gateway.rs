@@ -266,10 +266,10 @@ impl Gateway {
             while edges.join_next().await.is_some() {}
             while self.tasks.join_next().await.is_some() {}
         };
-        // The parts keep their own patience; this is for one that does not.
-        let in_time = tokio::time::timeout(patience + std::time::Duration::from_secs(2), landed)
-            .await
-            .is_ok();
+        // The parts keep their own patience (the ingress twice: for connections,
+        // then for late appends); this is for one that does not.
+        let patience = patience * 2 + std::time::Duration::from_secs(2);
+        let in_time = tokio::time::timeout(patience, landed).await.is_ok();
         edges.shutdown().await;
         self.tasks.shutdown().await;
         self.chores.shutdown().await;

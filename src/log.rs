@@ -34,6 +34,7 @@ mod disk;
 mod ends;
 mod found;
 mod frame;
+mod gather;
 pub mod inspect;
 mod ledger;
 mod letter;

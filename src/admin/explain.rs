@@ -89,7 +89,13 @@ impl Rules<'_> {
             peer: std::net::IpAddr::from([127, 0, 0, 1]),
         };
         let depth = self.front.limits.json_depth;
-        match source.reader.read(&inbound, depth).map_err(|unreadable| {
+        let read = match source.reader.read(&inbound, depth) {
+            Err(_unreadable) if source.keep_unreadable => {
+                Ok(Webhook::Events(vec![source.unreadable(body)]))
+            }
+            read => read,
+        };
+        match read.map_err(|unreadable| {
             format!("the body is not what {} sends: {unreadable}", source.kind)
         })? {
             Webhook::Probe { .. } => Ok(json!({"probe": true, "events": []})),
@@ -120,7 +126,7 @@ impl Rules<'_> {
             user: reading.user.map(Arc::from),
             accepted_at: self.now,
             hops: 0,
-            headers: shown_headers(headers),
+            headers: source.kept(headers),
             body: reading.body,
         };
         self.explain(&event, reading.message.as_ref(), &reading.payload)
@@ -203,13 +209,4 @@ fn no_request(unsendable: &Unsendable) -> Value {
         Unsendable::Skip { rule } => ("dropped", None, rule),
     };
     json!({"state": state, "reason": reason, "detail": detail})
-}
-
-fn shown_headers(headers: &HeaderMap) -> Vec<(Arc<str>, Arc<str>)> {
-    headers
-        .iter()
-        .filter_map(|(name, value)| {
-            Some((Arc::from(name.as_str()), Arc::from(value.to_str().ok()?)))
-        })
-        .collect()
 }

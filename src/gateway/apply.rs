@@ -83,6 +83,9 @@ impl Gateway {
         for destination in &wanted {
             self.adopt(destination);
         }
+        for worker in self.house.workers.iter() {
+            worker.set_drain_patience(self.fixed.limits.drain);
+        }
         self.house.front.store(Arc::new(front));
         let gone: Vec<_> = {
             let known = &self.fixed.destinations;

@@ -152,7 +152,7 @@ fn read(front: &Front, source: &Source, admitted: &Admitted) -> Result<Webhook, 
     match source.reader.read(&admitted.inbound(), depth_max) {
         Ok(webhook) => Ok(webhook),
         Err(_unreadable) if source.keep_unreadable => {
-            Ok(Webhook::Events(vec![unreadable(source, admitted)]))
+            Ok(Webhook::Events(vec![source.unreadable(&admitted.body)]))
         }
         Err(unreadable) => {
             Err(Refused::new(StatusCode::BAD_REQUEST, "unreadable").detail(unreadable))
@@ -178,11 +178,7 @@ fn events(
     readings: Vec<Reading>,
     now: Timestamp,
 ) -> Vec<Accepted> {
-    let headers = kept(
-        &admitted.parts.headers,
-        &source.reader.headers(),
-        &source.auth.proof_headers(),
-    );
+    let headers = source.kept(&admitted.parts.headers);
     // Ids of one webhook's events count up, so that they sort as they came.
     let chance = fastrand::u128(..);
     let events = readings.into_iter().zip(0_u128..).map(|(reading, index)| {
@@ -225,17 +221,25 @@ fn key(source: &Source, reading: &Reading) -> Option<Key> {
     Some(Key::from(format!("{}/{key}", source.name)))
 }
 
-/// A body kept as bytes, for whoever routes the type `unreadable`.
-fn unreadable(source: &Source, admitted: &Admitted) -> Reading {
-    Reading {
-        event_type: EventType::from("unreadable"),
-        vendor_id: None,
-        key: None,
-        direction: None,
-        user: None,
-        message: None,
-        payload: Payload::from(serde_json::Value::Null),
-        body: source.reader.unreadable(&admitted.body),
+impl Source {
+    /// What a proven body that cannot be read is taken for, where the source
+    /// says `unreadable = "keep"`: bytes, for whoever routes the type.
+    pub fn unreadable(&self, body: &bytes::Bytes) -> Reading {
+        Reading {
+            event_type: EventType::from("unreadable"),
+            vendor_id: None,
+            key: None,
+            direction: None,
+            user: None,
+            message: None,
+            payload: Payload::from(serde_json::Value::Null),
+            body: self.reader.unreadable(body),
+        }
+    }
+
+    /// The headers that an event of this source keeps.
+    pub fn kept(&self, headers: &http::HeaderMap) -> Vec<(Arc<str>, Arc<str>)> {
+        kept(headers, &self.reader.headers(), &self.auth.proof_headers())
     }
 }
 

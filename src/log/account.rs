@@ -10,31 +10,25 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
 
 use super::ledger::{Ledger, Open, Pending};
-use super::record::{EventHead, Tag, cut};
-use super::segment::Met;
-use super::state::{Command, Settling, Shared};
+use super::record::cut;
+use super::state::{Settling, Shared};
 use super::{Attempt, Budget, Stored, lock};
 use crate::clock::Timestamp;
 use crate::event::{Action, DestinationName, Offset};
 use crate::settle::Settlement;
 
 /// What waits in memory for one subscription, at most.
-const UPCOMING_EVENTS_MAX: usize = 256;
-const UPCOMING_BYTES_MAX: u64 = 1024 * 1024;
+pub(super) const UPCOMING_EVENTS_MAX: usize = 256;
+pub(super) const UPCOMING_BYTES_MAX: u64 = 1024 * 1024;
 /// Settlements of one destination that a crash may forget, at most: with so
 /// many, its reader waits for a sync.
 pub(super) const UNSYNCED_SETTLEMENTS_MAX: usize = 64;
-/// How far one read goes on when it finds nothing that is owed.
-const SCAN_BYTES_MAX: u64 = 16 * 1024 * 1024;
-/// How much is read at once for one copy.
-const PEEK_BYTES: usize = 16 * 1024;
 
 /// A copy that was read (or never left memory) and waits to be handed out.
 #[derive(Debug)]
@@ -67,7 +61,7 @@ pub(super) struct AccountState {
     pub(super) live: bool,
     pub(super) subscribed: bool,
     /// When the first unread copy was accepted, or a little earlier.
-    head_at: Option<Timestamp>,
+    pub(super) head_at: Option<Timestamp>,
 }
 
 impl AccountState {
@@ -110,7 +104,7 @@ impl AccountState {
         Some(upcoming)
     }
 
-    fn push(&mut self, upcoming: Upcoming) {
+    pub(super) fn push(&mut self, upcoming: Upcoming) {
         self.upcoming_bytes += u64::from(upcoming.size);
         self.upcoming.push_back(upcoming);
     }
@@ -147,15 +141,6 @@ impl AccountState {
         }
         self.ledger.unfound(segment, self.waiting_in(segment))
     }
-}
-
-/// What one blocking read brought.
-struct Gathered {
-    found: Vec<Upcoming>,
-    /// Where to go on.
-    reached: Offset,
-    /// Segments that were read to their end.
-    passed: Vec<u32>,
 }
 
 impl Account {
@@ -244,176 +229,6 @@ impl Account {
         }
         drop(state);
         self.wake.notify_one();
-    }
-
-    /// Fills `upcoming` from the disk when it is empty and the subscription
-    /// lags. Blocks. `false`: there is nothing to read.
-    pub(super) fn fill(self: &Arc<Self>, shared: &Shared) -> io::Result<bool> {
-        self.read_on(shared, UPCOMING_EVENTS_MAX)
-    }
-
-    /// Fetches the first unread copy of an account that nobody reads, so that
-    /// its age is known. Blocks.
-    pub(super) fn peek(self: &Arc<Self>, shared: &Shared) -> io::Result<()> {
-        let idle = {
-            let state = lock(&self.state);
-            !state.live && state.upcoming.is_empty() && state.ledger.unread() > 0
-        };
-        if idle {
-            self.read_on(shared, 1)?;
-        }
-        Ok(())
-    }
-
-    fn read_on(self: &Arc<Self>, shared: &Shared, events_max: usize) -> io::Result<bool> {
-        let tail = shared.tail();
-        let (from, pending) = {
-            let state = lock(&self.state);
-            if !state.upcoming.is_empty() {
-                return Ok(true);
-            }
-            if state.live {
-                return Ok(false);
-            }
-            (
-                state.scan,
-                state.ledger.pending_in.keys().copied().collect::<Vec<_>>(),
-            )
-        };
-        let gathered = self.gather(shared, from..tail, &pending, events_max)?;
-        let mut state = lock(&self.state);
-        if state.scan != from || state.live {
-            // Somebody else read on meanwhile.
-            return Ok(true);
-        }
-        for upcoming in gathered.found {
-            state.push(upcoming);
-        }
-        state.scan = gathered.reached;
-        if state.upcoming.is_empty() {
-            state.ledger.advance(gathered.reached);
-        }
-        let lost: Vec<u32> = gathered
-            .passed
-            .into_iter()
-            .filter(|id| state.lost_in(*id).count > 0)
-            .collect();
-        let caught_up = gathered.reached >= shared.tail();
-        state.live = caught_up && state.subscribed;
-        let more = !state.upcoming.is_empty() || !caught_up;
-        drop(state);
-        for segment in lost {
-            shared.send(Command::Lost {
-                account: Arc::clone(self),
-                segment,
-            });
-        }
-        Ok(more)
-    }
-
-    /// Reads what is owed and not settled in a range, up to a comfortable
-    /// amount.
-    fn gather(
-        &self,
-        shared: &Shared,
-        Range {
-            start: from,
-            end: tail,
-        }: Range<Offset>,
-        pending: &[u32],
-        events_max: usize,
-    ) -> io::Result<Gathered> {
-        let mut gathered = Gathered {
-            found: Vec::new(),
-            reached: from,
-            passed: Vec::new(),
-        };
-        let (mut bytes, mut scanned) = (0, 0);
-        while gathered.reached < tail {
-            let id = gathered.reached.segment();
-            let owes = pending.contains(&id);
-            let next_segment = || {
-                shared
-                    .segment_from(id + 1)
-                    .map_or(tail, |segment| Offset::new(segment.id, 0).min(tail))
-            };
-            let segment = shared.segment(id).filter(|_| owes);
-            let Some(segment) = segment else {
-                gathered.passed.extend(owes.then_some(id));
-                gathered.reached = if id == tail.segment() {
-                    tail
-                } else {
-                    next_segment()
-                };
-                continue;
-            };
-            let end = if id == tail.segment() {
-                tail
-            } else {
-                segment.end()
-            };
-            let mut walk = segment.walk_around(gathered.reached.position(), end.position());
-            if events_max == 1 {
-                walk = walk.in_pieces(PEEK_BYTES);
-            }
-            while gathered.found.len() < events_max
-                && bytes < UPCOMING_BYTES_MAX
-                && scanned < SCAN_BYTES_MAX
-            {
-                let Some(met) = walk.next()? else { break };
-                if let Met::Record {
-                    at,
-                    next,
-                    tag: Tag::Event,
-                    payload,
-                } = met
-                {
-                    scanned += payload.len() as u64;
-                    let upcoming = self.pick(shared, at, next, payload);
-                    let settled = || lock(&self.state).ledger.ahead.contains(&at);
-                    if let Some(upcoming) = upcoming.filter(|_| !settled()) {
-                        bytes += u64::from(upcoming.size);
-                        gathered.found.push(upcoming);
-                    }
-                } else {
-                    shared.report_damage(&segment, &met);
-                }
-            }
-            gathered.reached = Offset::new(id, walk.position());
-            if walk.position() < end.position() {
-                break;
-            }
-            if id < tail.segment() {
-                gathered.passed.push(id);
-                gathered.reached = next_segment();
-            }
-        }
-        Ok(gathered)
-    }
-
-    /// The copy that an event's record owes to this account. Only then is the
-    /// rest of the record looked at.
-    pub(super) fn pick(
-        &self,
-        shared: &Shared,
-        at: Offset,
-        next: Offset,
-        payload: &[u8],
-    ) -> Option<Upcoming> {
-        let head = EventHead::read(payload)?;
-        let owed = head
-            .owed
-            .iter()
-            .find(|owed| owed.destination == self.id && !owed.born_dead)?;
-        let action = lock(&shared.names).action(owed.action)?;
-        let size = head.size;
-        let stored = Arc::new(super::read::stored(shared, at, &head)?);
-        Some(Upcoming {
-            stored,
-            next,
-            action,
-            size,
-        })
     }
 
     /// Settles the oldest waiting copy that no attempt is made at as dropped.

@@ -183,29 +183,39 @@ fn a_redirect_is_not_followed() {
     assert_eq!(canary.count(), 0);
 }
 
-/// E1 in the whole: a private address is not connected to unless allowed.
+/// E1 in the whole: a private address is not connected to unless allowed. An
+/// address is refused by `check`, whatever its spelling; a name when it turns
+/// out to be one.
 #[test]
 fn a_private_address_is_refused_unless_allowed() {
     let receiver = Receiver::start();
     let port = receiver.address.port();
+    let to = |host: &str| {
+        rules(&receiver, "retry = { delays = [\"10ms\"], for = \"15ms\" }")
+            .replace(&receiver.url(), &format!("http://{host}:{port}"))
+            .replace("allow_private = true\n", "")
+    };
     for host in [
         "127.0.0.1",
-        "localhost",
         "[::1]",
         "0x7f.1",
         "2130706433",
         "[::ffff:127.0.0.1]",
         "127.1",
+        "169.254.169.254",
     ] {
-        let text = rules(&receiver, "retry = { delays = [\"10ms\"], for = \"15ms\" }")
-            .replace(&receiver.url(), &format!("http://{host}:{port}"))
-            .replace("allow_private = true\n", "");
-        let gateway = Gateway::start(&text);
-        qiscus(gateway.ingress, &message(1, "a", "a"));
-        gateway.drained(Duration::from_secs(10));
-        let row = gateway.destination("one");
-        assert_eq!(row["dead"], 1, "{host}: {row}");
+        let gateway = Gateway::prepare(&to(host));
+        let output = gateway.hookfan(&["check"]);
+        assert_eq!(output.status.code(), Some(78), "{host}: {output:?}");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains("is never connected to"), "{host}: {said}");
     }
+    let gateway = Gateway::start(&to("localhost"));
+    qiscus(gateway.ingress, &message(1, "a", "a"));
+    let row = eventually("the copy to die", Duration::from_secs(10), || {
+        Some(gateway.destination("one")).filter(|row| row["dead"] == 1)
+    });
+    assert_eq!(row["last_error"]["outcome"], "dns", "{row}");
     assert_eq!(receiver.count(), 0);
 }
 

@@ -10,7 +10,7 @@ use crate::support::sender::{message, qiscus};
 
 fn rules(receiver: &Receiver) -> String {
     format!(
-        "[log]\nmin_free = \"16MiB\"\n[destination.crm]\nkind = \"http\"\nurl = \"{}/in?key=x\"\nallow_private = true\n\
+        "[log]\nmin_free = \"16MiB\"\n[destination.crm]\nkind = \"http\"\nurl = \"{}/in\"\nallow_private = true\n\
          headers = {{ Authorization = {{ file = \"qiscus-token\" }} }}\n[destination.crm.body]\ntext = \"{{{{ message.text }}}}\"\n\
          [[route]]\nname = \"customers\"\nfrom = \"qiscus\"\non = \"post_comment_*\"\nwhen = \"message.direction == 'incoming'\"\nto = \"crm\"\n\
          [[route]]\nname = \"nobody\"\non = \"other\"\nto = \"crm\"\n",

@@ -1,0 +1,199 @@
+//! Reading on for a destination that lags: what of the log on disk is owed to
+//! it and not settled, a comfortable amount at a time.
+
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::account::{Account, UPCOMING_BYTES_MAX, UPCOMING_EVENTS_MAX, Upcoming};
+use super::lock;
+use super::record::{EventHead, Tag};
+use super::segment::Met;
+use super::state::{Command, Shared};
+use crate::event::Offset;
+
+/// How far one read goes on when it finds nothing that is owed.
+const SCAN_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// How much is read at once for one copy.
+const PEEK_BYTES: usize = 16 * 1024;
+
+/// What one blocking read brought.
+struct Gathered {
+    found: Vec<Upcoming>,
+    /// Where to go on.
+    reached: Offset,
+    /// Segments that were read to their end.
+    passed: Vec<u32>,
+}
+
+impl Account {
+    /// Fills `upcoming` from the disk when it is empty and the subscription
+    /// lags. Blocks. `false`: there is nothing to read.
+    pub(super) fn fill(self: &Arc<Self>, shared: &Shared) -> io::Result<bool> {
+        self.read_on(shared, UPCOMING_EVENTS_MAX)
+    }
+
+    /// Fetches the first unread copy of an account that nobody reads, so that
+    /// its age is known. Blocks.
+    pub(super) fn peek(self: &Arc<Self>, shared: &Shared) -> io::Result<()> {
+        let idle = {
+            let state = lock(&self.state);
+            !state.live && state.upcoming.is_empty() && state.ledger.unread() > 0
+        };
+        if idle {
+            self.read_on(shared, 1)?;
+        }
+        Ok(())
+    }
+
+    fn read_on(self: &Arc<Self>, shared: &Shared, events_max: usize) -> io::Result<bool> {
+        let tail = shared.tail();
+        let (from, pending) = {
+            let state = lock(&self.state);
+            if !state.upcoming.is_empty() {
+                return Ok(true);
+            }
+            if state.live {
+                return Ok(false);
+            }
+            (
+                state.scan,
+                state.ledger.pending_in.keys().copied().collect::<Vec<_>>(),
+            )
+        };
+        let gathered = self.gather(shared, from..tail, &pending, events_max)?;
+        let mut state = lock(&self.state);
+        if state.scan != from || state.live {
+            // Somebody else read on meanwhile.
+            return Ok(true);
+        }
+        for upcoming in gathered.found {
+            state.push(upcoming);
+        }
+        state.scan = gathered.reached;
+        if state.upcoming.is_empty() {
+            state.ledger.advance(gathered.reached);
+        }
+        let lost: Vec<u32> = gathered
+            .passed
+            .into_iter()
+            .filter(|id| state.lost_in(*id).count > 0)
+            .collect();
+        let caught_up = gathered.reached >= shared.tail();
+        state.live = caught_up && state.subscribed;
+        let more = !state.upcoming.is_empty() || !caught_up;
+        drop(state);
+        for segment in lost {
+            shared.send(Command::Lost {
+                account: Arc::clone(self),
+                segment,
+            });
+        }
+        Ok(more)
+    }
+
+    /// Reads what is owed and not settled in a range, up to a comfortable
+    /// amount.
+    fn gather(
+        &self,
+        shared: &Shared,
+        Range {
+            start: from,
+            end: tail,
+        }: Range<Offset>,
+        pending: &[u32],
+        events_max: usize,
+    ) -> io::Result<Gathered> {
+        let mut gathered = Gathered {
+            found: Vec::new(),
+            reached: from,
+            passed: Vec::new(),
+        };
+        let (mut bytes, mut scanned) = (0, 0);
+        while gathered.reached < tail {
+            let id = gathered.reached.segment();
+            let owes = pending.contains(&id);
+            let next_segment = || {
+                shared
+                    .segment_from(id + 1)
+                    .map_or(tail, |segment| Offset::new(segment.id, 0).min(tail))
+            };
+            let segment = shared.segment(id).filter(|_| owes);
+            let Some(segment) = segment else {
+                gathered.passed.extend(owes.then_some(id));
+                gathered.reached = if id == tail.segment() {
+                    tail
+                } else {
+                    next_segment()
+                };
+                continue;
+            };
+            let end = if id == tail.segment() {
+                tail
+            } else {
+                segment.end()
+            };
+            let mut walk = segment.walk_around(gathered.reached.position(), end.position());
+            if events_max == 1 {
+                walk = walk.in_pieces(PEEK_BYTES);
+            }
+            while gathered.found.len() < events_max
+                && bytes < UPCOMING_BYTES_MAX
+                && scanned < SCAN_BYTES_MAX
+            {
+                let Some(met) = walk.next()? else { break };
+                if let Met::Record {
+                    at,
+                    next,
+                    tag: Tag::Event,
+                    payload,
+                } = met
+                {
+                    scanned += payload.len() as u64;
+                    let upcoming = self.pick(shared, at, next, payload);
+                    let settled = || lock(&self.state).ledger.ahead.contains(&at);
+                    if let Some(upcoming) = upcoming.filter(|_| !settled()) {
+                        bytes += u64::from(upcoming.size);
+                        gathered.found.push(upcoming);
+                    }
+                } else {
+                    shared.report_damage(&segment, &met);
+                }
+            }
+            gathered.reached = Offset::new(id, walk.position());
+            if walk.position() < end.position() {
+                break;
+            }
+            if id < tail.segment() {
+                gathered.passed.push(id);
+                gathered.reached = next_segment();
+            }
+        }
+        Ok(gathered)
+    }
+
+    /// The copy that an event's record owes to this account. Only then is the
+    /// rest of the record looked at.
+    pub(super) fn pick(
+        &self,
+        shared: &Shared,
+        at: Offset,
+        next: Offset,
+        payload: &[u8],
+    ) -> Option<Upcoming> {
+        let head = EventHead::read(payload)?;
+        let owed = head
+            .owed
+            .iter()
+            .find(|owed| owed.destination == self.id && !owed.born_dead)?;
+        let action = lock(&shared.names).action(owed.action)?;
+        let size = head.size;
+        let stored = Arc::new(super::read::stored(shared, at, &head)?);
+        Some(Upcoming {
+            stored,
+            next,
+            action,
+            size,
+        })
+    }
+}

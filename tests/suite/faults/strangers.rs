@@ -300,12 +300,10 @@ fn bodies_have_a_limit_each_and_all_together() {
             stream
         })
         .collect();
+    let probe = head(100).replace("host: x", "host: x\r\nconnection: close");
+    let probe = probe + &"1".repeat(100);
     eventually("the budget to be used up", Duration::from_secs(5), || {
-        let answer = raw(
-            gateway.ingress,
-            format!("{}{}", head(100), "1".repeat(100)).as_bytes(),
-        )
-        .ok()?;
+        let answer = raw(gateway.ingress, probe.as_bytes()).ok()?;
         answer.starts_with(b"HTTP/1.1 503 ").then_some(())
     });
     drop(hold);

@@ -21,7 +21,7 @@ unit:
 	$(CARGO) test --locked
 
 doc:
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --quiet
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items --quiet
 
 deny: $(DENY)
 	$(DENY) --all-features check bans licenses sources

@@ -1,7 +1,7 @@
 //! The back edge: one [`Worker`] per destination, each at its own pace.
 //!
-//! A worker waits until its [`stack`] has room, then takes from the log; its
-//! [`lanes`] say whose turn it is; [`request`] writes the bytes, the stack makes
+//! A worker waits until its `stack` has room, then takes from the log; its
+//! `lanes` say whose turn it is; `request` writes the bytes, the stack makes
 //! the attempt, [`crate::settle`] judges, the log remembers.
 
 mod answer;

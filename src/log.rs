@@ -38,6 +38,7 @@ mod gather;
 pub mod inspect;
 mod ledger;
 mod letter;
+mod listed;
 mod read;
 mod record;
 mod recover;

@@ -14,6 +14,7 @@ use anyhow::{Context, bail};
 use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::Value;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -261,9 +262,11 @@ async fn settled(admin: &Admin) -> anyhow::Result<Value> {
 /// One sample a second until Ctrl-C.
 async fn flow(address: &str, auth: &Auth) -> anyhow::Result<()> {
     let mut tick = tokio::time::interval(Duration::from_secs(1));
+    let mut terminated = signal(SignalKind::terminate())?;
     loop {
         tokio::select! {
             _ = tokio::signal::ctrl_c() => return Ok(()),
+            _ = terminated.recv() => return Ok(()),
             _ = tick.tick() => {
                 let Some((_, body)) = samples::ALL.get(fastrand::usize(..samples::ALL.len())) else { continue };
                 send::post(address, "qiscus", auth, &HeaderMap::new(), Bytes::from_static(body)).await?;

@@ -1,7 +1,7 @@
 //! The dead-letter log: full copies of what could not be delivered, in a
 //! folder of its own, so that one dead letter never pins a segment.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::disk::{Disk, is_full};
 pub(super) use super::letter::{Card, Letter};
+use super::listed::{DeadSegment, Index};
 use super::lock;
 use super::record::{Frame, In, Tag};
 use super::segment::{self, FIRST, FORMAT, Header, LogId, Met, Segment, write_zeros};
@@ -18,72 +19,6 @@ use crate::event::{DestinationName, Offset};
 
 /// How far the zeroed runway goes on at once.
 const STEP_BYTES: u64 = 64 * 1024;
-
-#[derive(Debug)]
-struct DeadSegment {
-    file: Arc<Segment>,
-    live: u64,
-    /// Segments whose letters a record in here removes: they must go first.
-    removes_in: BTreeSet<u32>,
-}
-
-#[derive(Debug, Default)]
-struct Index {
-    cards: BTreeMap<Offset, Card>,
-    keys: HashSet<(Offset, DestinationName)>,
-    counts: HashMap<DestinationName, u64>,
-    segments: BTreeMap<u32, DeadSegment>,
-    /// No letter is older than this.
-    oldest: Option<Timestamp>,
-}
-
-impl Index {
-    fn add(&mut self, at: Offset, card: Card) {
-        if !self.keys.insert((card.owed_at, card.destination.clone())) {
-            return;
-        }
-        *self.counts.entry(card.destination.clone()).or_default() += 1;
-        self.oldest = Some(self.oldest.map_or(card.at, |oldest| oldest.min(card.at)));
-        if let Some(segment) = self.segments.get_mut(&at.segment()) {
-            segment.live += 1;
-        }
-        self.cards.insert(at, card);
-    }
-
-    /// Takes off what is too old. Looks at each only when one of them is.
-    fn forget(&mut self, too_old: impl Fn(Timestamp) -> bool) {
-        if !self.oldest.is_some_and(&too_old) {
-            return;
-        }
-        let old = self.cards.iter().filter(|(_, card)| too_old(card.at));
-        let old: Vec<Offset> = old.map(|(at, _)| *at).collect();
-        for at in old {
-            self.remove(at);
-        }
-        self.oldest = self.cards.values().map(|card| card.at).min();
-    }
-
-    /// The name as the index holds it already.
-    fn name(&self, name: &str) -> DestinationName {
-        let fresh = DestinationName::from(name);
-        let known = self.counts.get_key_value(&fresh);
-        known.map_or_else(|| fresh.clone(), |(known, _)| known.clone())
-    }
-
-    fn remove(&mut self, at: Offset) -> bool {
-        let Some(card) = self.cards.remove(&at) else {
-            return false;
-        };
-        if let Some(count) = self.counts.get_mut(&card.destination) {
-            *count = count.saturating_sub(1);
-        }
-        if let Some(segment) = self.segments.get_mut(&at.segment()) {
-            segment.live = segment.live.saturating_sub(1);
-        }
-        self.keys.remove(&(card.owed_at, card.destination));
-        true
-    }
-}
 
 /// Why the dead-letter log could not be written.
 #[derive(Debug)]
@@ -398,15 +333,22 @@ impl DeadLog {
         Ok(segment)
     }
 
-    /// Forgets letters older than `retain` and removes segments without live
-    /// ones. Says how many segments went.
-    pub(super) fn expire(&self, now: Timestamp, retain: Duration) -> io::Result<usize> {
+    /// Forgets letters older than `retain`, then the oldest beyond `bytes_max`,
+    /// and removes segments without live ones. Says how many segments went, and
+    /// how many letters before their time.
+    pub(super) fn expire(
+        &self,
+        now: Timestamp,
+        retain: Duration,
+        bytes_max: u64,
+    ) -> io::Result<(usize, u64)> {
         let active = lock(&self.active)
             .segment
             .as_ref()
             .map(|segment| segment.id);
         let mut index = lock(&self.index);
         index.forget(|at| at.plus(retain) <= now);
+        let shed = index.shed(bytes_max, active);
         let mut removed = 0;
         let ids: Vec<u32> = index.segments.keys().copied().collect();
         for id in ids {
@@ -424,7 +366,7 @@ impl DeadLog {
         if removed > 0 {
             self.disk.sync_dir(&self.folder)?;
         }
-        Ok(removed)
+        Ok((removed, shed))
     }
 
     /// A letter in full. Blocks.

@@ -47,6 +47,10 @@ impl WallClock {
     }
 }
 
+/// Dead letters take at most this part of `max_disk`: one destination that
+/// refuses everything must not use up the room that events are accepted into.
+const DEAD_SHARE: u64 = 2;
+
 impl Writer {
     /// Everything that time allows to go.
     pub(super) fn keep_house(&mut self) -> Result<(), Broken> {
@@ -76,12 +80,21 @@ impl Writer {
             .filter(|segment| segment.last_at().plus(retain) <= now)
             .collect();
         self.remove_segments(&old)?;
-        let letters = self
+        let settings = &self.shared.settings;
+        let dead_max = settings.max_disk / DEAD_SHARE;
+        let (segments, shed) = self
             .shared
             .dead
-            .expire(now, self.shared.settings.retain_dead)?;
-        if letters > 0 {
-            tracing::info!(segments = letters, "dead-letter segments removed");
+            .expire(now, settings.retain_dead, dead_max)?;
+        if shed > 0 {
+            tracing::warn!(
+                letters = shed,
+                bytes_max = dead_max,
+                "the oldest dead letters went before log.retain_dead: raise log.max_disk to keep more"
+            );
+        }
+        if segments > 0 {
+            tracing::info!(segments, "dead-letter segments removed");
         }
         let folder = self.shared.settings.data_dir.join("log");
         let there: Vec<u32> = read(&self.shared.segments).keys().copied().collect();

@@ -215,6 +215,32 @@ async fn dead_letters_go_after_their_time_and_their_segments_with_them() {
     }
 }
 
+/// P9: a destination that refuses everything does not use up the disk of the
+/// others; the oldest of its letters go first.
+#[tokio::test]
+async fn dead_letters_take_at_most_their_share_of_the_disk() {
+    let mut house = House::with_segments(1 << 13);
+    let log = house.open();
+    let mut a = log.subscribe(&name("a"));
+    for n in 0..200 {
+        put(&log, n, &["a"]).await;
+        let at = next(&mut a).await.stored.offset;
+        a.settle(at, Settlement::Dead(Reason::Refused), None, "no");
+    }
+    until(|| log.totals()[&name("a")].dead_letters == 200).await;
+    drop(a);
+    log.close().await;
+    house.settings.max_disk = 1 << 16;
+    let log = house.open();
+    until(|| log.totals()[&name("a")].dead_letters < 200).await;
+    let listed = log.dead(Filter::default(), None, 300).await.unwrap();
+    assert!(!listed.is_empty() && listed.len() < 200, "{}", listed.len());
+    let newest = listed.last().map(|letter| letter.event);
+    assert_eq!(newest, Some(event(199).id), "the newest stay");
+    assert_eq!(totals(&log, "a"), [200, 0, 200, 0, 0], "nothing decreases");
+    log.close().await;
+}
+
 #[tokio::test]
 async fn a_webhook_larger_than_a_segment_is_taken_whole() {
     let mut house = House::with_segments(1 << 13);

@@ -4,7 +4,7 @@ CARGO ?= cargo
 TOOLS := target/tools
 DENY := $(TOOLS)/bin/cargo-deny
 
-.PHONY: demo test ci fmt lint deny unit doc bench proof clean
+.PHONY: demo test fmt lint deny unit doc bench proof clean
 
 demo: ## build, run the main job against emulators, show where to look
 	$(CARGO) run --release --locked -- demo $(DEMO)

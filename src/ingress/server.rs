@@ -133,7 +133,7 @@ async fn connection<R: Respond>(
     let Some(tls) = tls else {
         return converse(respond, socket, seat.peer, drain).await;
     };
-    let shake = timeout(respond.limits().first_byte, tls.accept(socket));
+    let shake = Box::pin(timeout(respond.limits().first_byte, tls.accept(socket)));
     let shaken = tokio::select! {
         shaken = shake => shaken,
         () = drain.cancelled() => return,
@@ -150,9 +150,37 @@ async fn converse<R: Respond, Io>(respond: Arc<R>, io: Io, peer: IpAddr, drain: 
 where
     Io: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let limits = respond.limits();
     let note = Arc::new(Note::default());
-    let wire = Wire::new(io, Arc::clone(&respond), Arc::clone(&note), peer);
+    let mut wire = Wire::new(io, Arc::clone(&respond), Arc::clone(&note), peer);
+    let begun = tokio::select! {
+        // What came before the drain is still answered.
+        biased;
+        begun = wire.first_head() => begun,
+        () = drain.cancelled() => return,
+    };
+    match (begun, wire.ending()) {
+        (Ok(()), None) => Box::pin(answer_all(respond, wire, note, peer, drain)).await,
+        (Ok(()), Some(ending)) => {
+            if ending == Ending::NoFirstByte {
+                respond.turned_away(Some(peer), "first_byte");
+            }
+            wire.close().await;
+        }
+        (Err(error), _) => tracing::debug!(%peer, %error, "connection.broken"),
+    }
+}
+
+/// Lets hyper read the requests of a wire on which one has begun.
+async fn answer_all<R: Respond, Io>(
+    respond: Arc<R>,
+    wire: Wire<Io, R>,
+    note: Arc<Note>,
+    peer: IpAddr,
+    drain: CancellationToken,
+) where
+    Io: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let limits = respond.limits();
     let service = service_fn(|request| {
         let (respond, note) = (Arc::clone(&respond), Arc::clone(&note));
         Box::pin(async move {
@@ -188,9 +216,6 @@ where
         .ok();
     }
     let wire = connection.into_parts().io.into_inner();
-    if wire.ending() == Some(Ending::NoFirstByte) {
-        respond.turned_away(Some(peer), "first_byte");
-    }
     if let Some(Err(error)) = &ended {
         tracing::debug!(%peer, %error, "connection.broken");
     }

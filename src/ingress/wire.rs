@@ -2,9 +2,11 @@
 //! shows hyper no byte of a head the filter has not passed, and keeps the
 //! deadlines, each with a timer of its own.
 
+use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::IpAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
@@ -17,9 +19,9 @@ use super::Limits;
 use super::framing::{Request, Step};
 use super::head::Refusal;
 
-/// Room made for reading a head, and for reading a body.
-const HEAD_ROOM: usize = 4 << 10;
-const BODY_ROOM: usize = 16 << 10;
+/// Read at once, on the stack: a connection holds what was said on it, and no
+/// room for what may never come.
+const READ_BYTES: usize = 16 << 10;
 /// After an answer that leaves bytes unread, this much of them is read and
 /// thrown away, for this long, so that a reset does not overtake the answer.
 const LINGER_BYTES_MAX: usize = 64 << 10;
@@ -136,6 +138,12 @@ where
         self.ending
     }
 
+    /// Waits until a whole head may be passed on, or the wire ends. Who says
+    /// none costs this struct and what he did say, and none of hyper's buffers.
+    pub(super) async fn first_head(&mut self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_pass(cx)).await
+    }
+
     /// Says what is left to say and closes: a bare status for a refused head;
     /// and where bytes were left unread, waits a little so that the answer arrives.
     pub(super) async fn close(mut self) {
@@ -160,7 +168,8 @@ where
             || matches!(self.ending, Some(Ending::Refused(_)));
         let linger = async {
             self.io.shutdown().await?;
-            let (mut scratch, mut left) = ([0_u8; 4096], LINGER_BYTES_MAX);
+            // On the heap: every connection would carry it from its first byte on.
+            let (mut scratch, mut left) = (vec![0; 4 << 10], LINGER_BYTES_MAX);
             while unread && left > 0 {
                 match self.io.read(&mut scratch).await? {
                     0 => break,
@@ -227,10 +236,8 @@ where
                 self.limits.idle
             };
             self.read_deadline = Some(Instant::now() + patience);
-            if self.inbox.capacity() > 2 * HEAD_ROOM {
-                // A big body's buffer is not kept through an idle time.
-                self.inbox = BytesMut::new();
-            }
+            // No buffer is kept through an idle time.
+            self.inbox = BytesMut::new();
         }
     }
 
@@ -269,14 +276,11 @@ where
     }
 
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let room = match &self.request {
-            Some(request) if !request.is_head() => BODY_ROOM,
-            _ => HEAD_ROOM,
-        };
-        if self.inbox.capacity() - self.inbox.len() < room / 4 {
-            self.inbox.reserve(room);
-        }
-        pin!(self.io.read_buf(&mut self.inbox)).poll(cx)
+        let mut room = [MaybeUninit::uninit(); READ_BYTES];
+        let mut read = ReadBuf::uninit(&mut room);
+        ready!(Pin::new(&mut self.io).poll_read(cx, &mut read))?;
+        self.inbox.extend_from_slice(read.filled());
+        Poll::Ready(Ok(read.filled().len()))
     }
 
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {

@@ -31,6 +31,7 @@ mod tests;
 pub mod watch;
 
 pub use mask::masked;
+pub use print::Print;
 pub use restart::needs_restart;
 
 /// A configuration without errors.
@@ -43,8 +44,10 @@ pub struct Config {
     pub destinations: HashMap<DestinationName, Arc<Destination>>,
     /// In file order, ready for a `RouteTable`.
     pub routes: Vec<Route>,
-    /// Over the text of all files and the secrets' values: 16 hex digits.
+    /// Over the text of all files: 16 hex digits.
     pub hash: String,
+    /// Equal where nothing changed, neither in a file nor behind a reference.
+    pub print: Print,
     /// What `check` warns about.
     pub warnings: Vec<Complaint>,
     /// Every file read (main file, includes, secrets, certificates, CAs): all
@@ -185,7 +188,8 @@ fn assemble(
             .into_iter()
             .map(|written| written.route)
             .collect(),
-        hash: draft.hash,
+        hash: print::shown(&texts),
+        print: draft.print,
         warnings: complaints,
         files,
         texts,
@@ -200,7 +204,7 @@ struct Draft {
     sources: Vec<(source::Written, Source)>,
     destinations: Vec<(destination::Written, Destination)>,
     routes: Vec<route::Written>,
-    hash: String,
+    print: Print,
 }
 
 /// Every name that is defined, and where.
@@ -231,7 +235,7 @@ fn decode(
     // Taken before anything is decoded: should a secret change between the
     // two readings, the print is the old one and the next reload sees that.
     let prints = print::Prints::new(decoder);
-    let hash = prints.whole(texts, &trees);
+    let print = prints.whole(texts, &trees);
 
     let mut house = None;
     let mut named = Named::default();
@@ -257,7 +261,7 @@ fn decode(
         sources,
         destinations,
         routes,
-        hash,
+        print,
     };
     checks::all(decoder, &draft);
     Some(draft)

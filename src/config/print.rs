@@ -2,6 +2,7 @@
 //! destination, the same.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -9,6 +10,16 @@ use toml::de::{DeTable, DeValue};
 
 use crate::decode::reference::Reference;
 use crate::decode::{Decoder, Secrets};
+
+/// What a whole configuration was read from, secrets' values included.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Print([u8; 32]);
+
+impl fmt::Debug for Print {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Print")
+    }
+}
 
 /// Computes prints; with resolved secrets, their values count too.
 pub(super) struct Prints {
@@ -24,17 +35,15 @@ impl Prints {
         }
     }
 
-    /// Over all texts and everything they refer to: 16 hex digits.
-    pub(super) fn whole(&self, texts: &[(PathBuf, String)], trees: &[DeTable<'_>]) -> String {
-        let mut hash = Sha256::new();
-        for (_, text) in texts {
-            feed(&mut hash, b't', text.as_bytes());
-        }
+    /// Over all texts and everything they refer to. It is shown to nobody:
+    /// who has the file could try out weak secrets against it.
+    pub(super) fn whole(&self, texts: &[(PathBuf, String)], trees: &[DeTable<'_>]) -> Print {
+        let mut hash = of_texts(texts);
         let mut seen = HashSet::new();
         for tree in trees {
             self.referred(&mut hash, tree, &mut seen);
         }
-        hex::encode(hash.finalize().get(..8).unwrap_or_default())
+        Print(hash.finalize().into())
     }
 
     /// Over one destination's values (not its comments or spaces) and what
@@ -90,6 +99,19 @@ impl Prints {
             Err(_) => self.referred(hash, table, seen),
         }
     }
+}
+
+/// Over all texts alone, for everybody to see: 16 hex digits.
+pub(super) fn shown(texts: &[(PathBuf, String)]) -> String {
+    hex::encode(of_texts(texts).finalize().get(..8).unwrap_or_default())
+}
+
+fn of_texts(texts: &[(PathBuf, String)]) -> Sha256 {
+    let mut hash = Sha256::new();
+    for (_, text) in texts {
+        feed(&mut hash, b't', text.as_bytes());
+    }
+    hash
 }
 
 /// Bytes, with a mark of what they are and their length, so that no two

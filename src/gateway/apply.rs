@@ -45,7 +45,7 @@ impl Gateway {
                 ));
             }
         };
-        if config.hash == self.fixed.hash {
+        if config.print == self.fixed.print {
             // Certificates may have changed all the same.
             self.reload_certificates(&config)?;
             self.note_applied();

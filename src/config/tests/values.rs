@@ -282,6 +282,7 @@ fn a_fingerprint_follows_all_that_a_destination_is_and_nothing_else() {
             config.destinations["desk"].fingerprint,
             config.destinations["hook"].fingerprint,
             config.hash,
+            config.print,
         )
     };
     let text = SOUND.replace("{ env = \"DESK\" }", "{ file = \"desk\" }");
@@ -295,11 +296,14 @@ fn a_fingerprint_follows_all_that_a_destination_is_and_nothing_else() {
     );
     assert_eq!((spaced.0, spaced.1), (first.0, first.1));
     assert_ne!(spaced.2, first.2);
+    assert_ne!(spaced.3, first.3);
 
     let turned = load(&text, "two");
     assert_ne!(turned.0, first.0);
     assert_eq!(turned.1, first.1);
-    assert_ne!(turned.2, first.2);
+    assert_ne!(turned.3, first.3);
+    // Shown to everybody: a weak secret must not be found by trying.
+    assert_eq!(turned.2, first.2);
 
     let mut prints = vec![first.0];
     for addition in [

@@ -36,6 +36,7 @@ mod wire_tests;
 mod worker_tests;
 
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -49,18 +50,23 @@ use self::stack::Client;
 use self::worker::{Orders, Run};
 
 use crate::clock::{Clock, Timestamp};
-use crate::event::{DestinationName, Kind};
+use crate::event::{DestinationName, Kind, SourceName};
+use crate::link::Place;
 use crate::links::Links;
 use crate::log::{Budget, Log};
 use crate::metrics::Metrics;
 use crate::settle::RetryPolicy;
-use crate::vendor::{ReadMessage, Writer, message_of};
+use crate::vendor::{ReadMessage, Reading, Writer, message_of};
 
 /// One `[destination.…]`.
 #[derive(Debug)]
 pub struct Destination {
     pub name: DestinationName,
     pub kind: Kind,
+    /// A chat kind.
+    pub chat: bool,
+    /// What conversations and users are called over there.
+    pub place: Place,
     pub writer: Arc<dyn Writer>,
     /// One attempt, to the last byte of the answer.
     pub timeout: Duration,
@@ -130,9 +136,20 @@ pub struct LastError {
     pub detail: String,
 }
 
+/// Takes events that a dialogue fetched, as if they had been posted.
+pub trait Intake: std::fmt::Debug + Send + Sync {
+    /// Durable when it returns; an error is for the operator.
+    fn accept<'a>(
+        &'a self,
+        source: &'a SourceName,
+        readings: Vec<Reading>,
+    ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
+}
+
 /// What every worker is given.
 #[derive(Clone, Debug)]
 pub struct Shared {
+    pub intake: Arc<dyn Intake>,
     pub log: Log,
     pub links: Links,
     pub clock: Clock,

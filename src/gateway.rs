@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -17,12 +18,13 @@ use crate::clock::Clock;
 use crate::config::{self, Complaints, Config, watch::Watcher};
 use crate::decode::Secrets;
 use crate::deliver::{self, Destination, Worker};
-use crate::event::DestinationName;
+use crate::event::{DestinationName, SourceName};
 use crate::ingress::{self, Front, Ingress, Tls};
 use crate::links::{Links, LinksError};
 use crate::log::{Log, OpenError};
 use crate::metrics::Metrics;
 use crate::route::RouteTable;
+use crate::vendor::Reading;
 
 pub mod apply;
 
@@ -169,13 +171,7 @@ impl Gateway {
     pub async fn run(mut self, stop: CancellationToken) -> Ended {
         let mut edges: JoinSet<()> = JoinSet::new();
         if let Some(listener) = self.listener.take() {
-            let ingress = Ingress {
-                front: Arc::clone(&self.house.front),
-                log: self.house.log.clone(),
-                links: self.house.links.clone(),
-                clock: self.house.clock.clone(),
-                metrics: Arc::clone(&self.house.metrics),
-            };
+            let ingress = self.ingress_parts();
             edges.spawn(ingress.serve(listener, self.tls.clone(), self.drain.clone()));
         }
         let admin_drain = CancellationToken::new();
@@ -293,8 +289,19 @@ impl Gateway {
         }
     }
 
+    fn ingress_parts(&self) -> Ingress {
+        Ingress {
+            front: Arc::clone(&self.house.front),
+            log: self.house.log.clone(),
+            links: self.house.links.clone(),
+            clock: self.house.clock.clone(),
+            metrics: Arc::clone(&self.house.metrics),
+        }
+    }
+
     fn start_worker(&mut self, destination: &Arc<Destination>) {
         let shared = deliver::Shared {
+            intake: Arc::new(Fetched(self.ingress_parts())),
             log: self.house.log.clone(),
             links: self.house.links.clone(),
             clock: self.house.clock.clone(),
@@ -347,12 +354,35 @@ impl Gateway {
     }
 }
 
+/// What a destination fetched goes the way of what is posted.
+#[derive(Debug)]
+struct Fetched(Ingress);
+
+impl deliver::Intake for Fetched {
+    fn accept<'a>(
+        &'a self,
+        source: &'a SourceName,
+        readings: Vec<Reading>,
+    ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>> {
+        Box::pin(async move {
+            let taken = self.0.accept(source, readings).await;
+            taken.map(drop).map_err(|error| error.to_string())
+        })
+    }
+}
+
 /// What the front edge needs of a configuration; takes its routes.
 fn front(config: &mut Config) -> Front {
     Front {
         limits: config.limits.clone(),
         sources: config.sources.clone(),
         routes: RouteTable::new(std::mem::take(&mut config.routes)),
+        chats: config
+            .destinations
+            .values()
+            .filter(|destination| destination.chat)
+            .map(|destination| destination.name.clone())
+            .collect(),
         proxies: config.server.proxies.clone(),
     }
 }

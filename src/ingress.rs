@@ -1,6 +1,6 @@
 //! The front edge: one request in, one event durable, one answer out.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::decode::Rate;
-use crate::event::{Kind, SourceName};
+use crate::event::{DestinationName, Kind, SourceName};
 use crate::links::Links;
 use crate::log::Log;
 use crate::metrics::Metrics;
@@ -27,6 +27,7 @@ mod answer;
 mod body;
 mod framing;
 mod head;
+mod intake;
 mod kept;
 mod late;
 mod peer;
@@ -36,6 +37,7 @@ mod server;
 mod tls;
 mod wire;
 
+pub use intake::NotTaken;
 pub use tls::Tls;
 
 /// `[limits]`. Names as in routes.toml.
@@ -92,11 +94,13 @@ pub struct Source {
 }
 
 /// What the front edge needs of a configuration; swapped whole on reload.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Front {
     pub limits: Limits,
     pub sources: HashMap<SourceName, Arc<Source>>,
     pub routes: RouteTable,
+    /// The destinations that must not hear from us what we said ourselves.
+    pub chats: HashSet<DestinationName>,
     /// Whose X-Forwarded-For is believed.
     pub proxies: Vec<IpNet>,
 }

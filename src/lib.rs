@@ -14,6 +14,7 @@ pub mod settle;
 
 // The words.
 pub mod event;
+pub mod link;
 pub mod message;
 pub mod payload;
 pub mod expression;

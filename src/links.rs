@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::fs::{OpenOptions, Permissions};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -15,6 +15,10 @@ use redb::{Database, DatabaseError, ReadableDatabase, TableDefinition, TableErro
 use tokio::time::Instant;
 
 use crate::event::Key;
+
+mod counterparts;
+
+pub use counterparts::{Edit, Link, LinkFilter};
 
 const CUSTOMER: TableDefinition<'_, &str, &str> = TableDefinition::new("customer");
 /// How long a link waits for others to share its commit with.
@@ -235,13 +239,17 @@ impl Shared {
     }
 
     fn look_up(&self, key: &Key) -> Result<Option<Arc<str>>, redb::Error> {
-        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        let database = self.database();
         let database = database.as_ref().ok_or(redb::Error::DatabaseClosed)?;
         let table = match database.begin_read()?.open_table(CUSTOMER) {
             Err(TableError::TableDoesNotExist(_)) => return Ok(None),
             table => table?,
         };
         Ok(redb::ReadableTable::get(&table, key.as_str())?.map(|user| Arc::from(user.value())))
+    }
+
+    fn database(&self) -> RwLockReadGuard<'_, Option<Database>> {
+        self.database.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The cache is only a cache: when it is full it starts again.
@@ -335,7 +343,7 @@ impl Shared {
 
     /// Returns how many were not there already.
     fn commit(&self, batch: &HashMap<Key, Arc<str>>) -> Result<usize, redb::Error> {
-        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        let database = self.database();
         let database = database.as_ref().ok_or(redb::Error::DatabaseClosed)?;
         let transaction = database.begin_write()?;
         let mut fresh = 0;

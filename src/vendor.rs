@@ -4,6 +4,7 @@
 //! Everything here is pure: no I/O, no clock.
 
 mod reading;
+pub mod dialogue;
 pub mod qiscus;
 pub mod standard;
 pub mod github;
@@ -21,9 +22,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use self::dialogue::{Account, Dialogue};
 use crate::clock::Timestamp;
 use crate::decode::Fields;
 use crate::event::{Action, Direction, Event, EventType, Inbound, VendorId};
+use crate::link::Standing;
 use crate::message::Message;
 use crate::payload::{DEPTH_MAX, Payload};
 use crate::settle::Outcome;
@@ -82,6 +85,15 @@ pub struct Reading {
     /// The customer, where this event tells it.
     pub user: Option<String>,
     pub message: Option<Message>,
+    /// The vendor's word on how the conversation stands now, where this event
+    /// tells it.
+    pub standing: Option<Standing>,
+    /// We sent this ourselves and the platform tells us of it: it goes to no
+    /// chat destination.
+    pub ours: bool,
+    /// The vendor id is remembered for years, not for the log's window: every
+    /// snapshot of a conversation shows its messages again.
+    pub once: bool,
     /// The parsed body (as stored).
     pub payload: Payload,
     /// The bytes to store: those received, or those with credentials removed.
@@ -204,12 +216,23 @@ impl<'a> Contents<'a> {
 
 /// A configured destination's writer.
 pub trait Writer: Debug + Send + Sync {
-    /// The request for this copy.
+    /// The request for this copy. With a [`Writer::dialogue`] that decides
+    /// instead, and this is not called.
     fn write(&self, call: &Call<'_>) -> Result<Outgoing, Unsendable>;
 
     /// A vendor whose answers need reading (an error that means success, a 200
     /// that means failure) says so here; `None`: the status decides.
     fn read_answer(&self, _status: u16, _body: &[u8]) -> Option<Outcome> {
+        None
+    }
+
+    /// A vendor whose copies take several requests; `None`: one, by `write`.
+    fn dialogue(&self) -> Option<&dyn Dialogue> {
+        None
+    }
+
+    /// Whose rate is drawn from; `None`: the destination's own.
+    fn account(&self) -> Option<Account> {
         None
     }
 

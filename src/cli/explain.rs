@@ -76,7 +76,7 @@ impl Explain {
             limits: config.limits.clone(),
             sources: std::mem::take(&mut config.sources),
             routes: RouteTable::new(std::mem::take(&mut config.routes)),
-            proxies: Vec::new(),
+            ..Front::default()
         };
         let destinations = |name: &str| config.destinations.get(name).cloned();
         let rules = Rules {

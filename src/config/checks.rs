@@ -25,6 +25,7 @@ pub(super) fn all(decoder: &mut Decoder, draft: &Draft) {
     shadowed_routes(draft, &mut say);
     unsent_types(draft, &mut say);
     unreached(draft, &mut say);
+    foreign_sources(draft, &mut say);
     coupled(draft, &mut say);
     sizes(draft, &mut say);
 }
@@ -138,6 +139,47 @@ fn unsent_types(draft: &Draft, say: Say<'_>) {
                 .unwrap_or_else(|| format!("documented: {}", listed(types.iter().copied(), '"')));
             say(Severity::Warning, written.file, place, message, Some(&help));
         }
+    }
+}
+
+/// `source` of a destination says that both are one account.
+fn foreign_sources(draft: &Draft, say: Say<'_>) {
+    for (written, destination) in &draft.destinations {
+        let Some(source) = &written.source else {
+            continue;
+        };
+        let names = draft
+            .named
+            .sources
+            .iter()
+            .map(|source| source.name.as_str());
+        let named = draft
+            .named
+            .sources
+            .iter()
+            .find(|one| one.name == source.value);
+        let kind = named.and_then(|one| one.vendor).map(|vendor| vendor.kind);
+        let (message, help) = match (named, kind) {
+            (None, _) => (
+                format!("there is no source \"{}\"", source.value),
+                did_you_mean(&source.value, names),
+            ),
+            (Some(_), Some(kind)) if kind != destination.kind.as_str() => (
+                format!(
+                    "the source \"{}\" is {kind}, this destination {}: they are not one account",
+                    source.value, destination.kind
+                ),
+                Some("name the source through which this account's own events come in".to_owned()),
+            ),
+            (Some(_), _) => continue,
+        };
+        say(
+            Severity::Error,
+            source.file,
+            &source.span,
+            message,
+            help.as_deref(),
+        );
     }
 }
 

@@ -14,6 +14,7 @@ use crate::decode::{At, Fields, Rate, describe};
 use crate::deliver::guard::{self, Allow, Forbidden};
 use crate::deliver::{Breaker, Destination, OnStuck, Order};
 use crate::event::{DestinationName, Kind};
+use crate::link::Place;
 use crate::log::{Budget, WhenFull};
 use crate::settle::RetryPolicy;
 use crate::vendor::{DestinationEntry, Vendor};
@@ -26,6 +27,8 @@ pub(super) struct Written {
     pub(super) max_bytes: Option<At<u64>>,
     /// `backlog.when_full`, if it is written.
     pub(super) when_full: Option<Range<usize>>,
+    /// `source`, if it is written.
+    pub(super) source: Option<At<String>>,
 }
 
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -55,11 +58,11 @@ pub(super) fn read(
     prints: &Prints,
 ) -> Vec<(Written, Destination)> {
     let mut destinations = Vec::new();
-    for (name, place, value) in named_tables(top, "destination") {
+    for (name, span, value) in named_tables(top, "destination") {
         let DeValue::Table(table) = value.get_ref() else {
             continue;
         };
-        if !fresh(top, "destination", &named.destinations, &name, &place) {
+        if !fresh(top, "destination", &named.destinations, &name, &span) {
             continue;
         }
         let fingerprint = prints.of(&name, table);
@@ -77,7 +80,7 @@ pub(super) fn read(
         named.destinations.push(Definition {
             name: name.clone(),
             file,
-            span: place.clone(),
+            span: span.clone(),
             vendor,
         });
         let (budget, max_bytes, when_full) = fields
@@ -85,7 +88,12 @@ pub(super) fn read(
             .unwrap_or((BUDGET, None, None));
         let entry =
             vendor.and_then(|vendor| vendor.destination.as_ref().map(|entry| (vendor, entry)));
-        let destination = common(&mut fields, &name, entry, budget, fingerprint);
+        let source = fields.text("source");
+        let place = match &source {
+            Some(source) => Place::of_source(&source.value),
+            None => Place::of_destination(&name),
+        };
+        let destination = common(&mut fields, &name, entry, place, budget, fingerprint);
         if vendor.is_some() {
             fields.finish();
         }
@@ -93,9 +101,10 @@ pub(super) fn read(
             (
                 Written {
                     file,
-                    name: place,
+                    name: span,
                     max_bytes,
                     when_full,
+                    source,
                 },
                 one,
             )
@@ -110,6 +119,7 @@ fn common(
     fields: &mut Fields<'_, '_>,
     name: &str,
     entry: Option<(&'static Vendor, &'static DestinationEntry)>,
+    place: Place,
     backlog: Budget,
     fingerprint: u64,
 ) -> Option<Destination> {
@@ -146,6 +156,8 @@ fn common(
     Some(Destination {
         name: DestinationName::from(name),
         kind: Kind::from(vendor.kind),
+        chat,
+        place,
         writer,
         timeout,
         concurrency,

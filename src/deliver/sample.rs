@@ -112,6 +112,8 @@ pub(super) fn destination() -> Destination {
     Destination {
         name: "sink".into(),
         kind: Kind::from("http"),
+        chat: false,
+        place: crate::link::Place::of_destination("sink"),
         writer: Plain::to("http://sink.example/in"),
         timeout: Duration::from_secs(30),
         concurrency: 8,

@@ -1,7 +1,6 @@
 //! From a request to a durable event: admit, read, route, append, answer.
 
 use std::net::IpAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use super::admit::{Admitted, Gate, place};
 use super::answer::{Answer, Refused, Taken, probe};
 use super::body::Share;
 use super::head::Refusal;
+use super::intake::{Batch, Passage, caught};
 use super::kept::kept;
 use super::late::Late;
 use super::peer::is_proxy;
@@ -19,10 +19,8 @@ use super::quiet::Quiet;
 use super::server::{Arrival, Respond};
 use super::wire::Watch;
 use super::{Front, Ingress, Limits, Source};
-use crate::clock::Timestamp;
-use crate::event::{Direction, Event, EventId, EventType, Key};
-use crate::expression::Scope;
-use crate::log::{Accepted, AppendError, Receipt};
+use crate::event::EventType;
+use crate::log::{AppendError, Receipt};
 use crate::metrics::Metrics;
 use crate::payload::Payload;
 use crate::vendor::{Reading, Webhook};
@@ -66,27 +64,17 @@ impl Door {
             .gate
             .admit(front, source, arrival, parts, body, &self.ingress.clock)
             .await?;
-        let now = self.ingress.clock.now();
-        let mut readings = match caught(|| read(front, source, &admitted))? {
+        let readings = match caught(|| read(front, source, &admitted))? {
             Webhook::Probe { content_type, body } => return Ok(probe(content_type, body)),
             Webhook::Events(readings) => readings,
         };
-        self.name_customers(source, &mut readings).await;
-        let events = caught(|| Ok(events(front, source, &admitted, readings, now)))?;
-        self.append(front, source, events, admitted.share).await
-    }
-
-    /// An outgoing message does not name its customer; the conversation does.
-    async fn name_customers(&self, source: &Source, readings: &mut [Reading]) {
-        for reading in readings {
-            if reading.user.is_none()
-                && reading.direction == Some(Direction::Outgoing)
-                && let Some(key) = key(source, reading)
-            {
-                let known = self.ingress.links.find_customer(&key).await;
-                reading.user = known.map(|user| user.to_string());
-            }
-        }
+        let passage = Passage {
+            hops: admitted.hops,
+            headers: source.kept(&admitted.parts.headers),
+        };
+        let ingress = &self.ingress;
+        let batch = ingress.batch(front, source, &passage, readings).await?;
+        self.append(front, source, batch, admitted.share).await
     }
 
     /// Durable, then answered; or 503, because the fault is never the sender's.
@@ -94,10 +82,10 @@ impl Door {
         &self,
         front: &Front,
         source: &Source,
-        events: Vec<Accepted>,
+        batch: Batch,
         share: Share,
     ) -> Result<Answer, Refused> {
-        if events.is_empty() {
+        if batch.is_empty() {
             return Ok(taken(&[]).answer());
         }
         let late = || {
@@ -112,12 +100,7 @@ impl Door {
         let append = async move {
             // The bytes are under way as long as the log may hold them.
             let _held = share;
-            let customers = customers(&events);
-            let receipts = log.append(events).await?;
-            for (key, user) in &customers {
-                links.remember_customer(key, user);
-            }
-            Ok(receipts)
+            batch.append(&log, &links).await
         };
         let receipts = match self.late.within(front.limits.answer, append).await {
             Some(appended) => appended.map_err(|error: AppendError| unavailable(&error))?,
@@ -144,8 +127,6 @@ impl Door {
     }
 }
 
-type Kept = Vec<(Arc<str>, Arc<str>)>;
-
 /// Bytes to readings, or a probe's answer.
 fn read(front: &Front, source: &Source, admitted: &Admitted) -> Result<Webhook, Refused> {
     let depth_max = front.limits.json_depth;
@@ -160,67 +141,6 @@ fn read(front: &Front, source: &Source, admitted: &Admitted) -> Result<Webhook, 
     }
 }
 
-/// A panic on one body is our fault, and only this request's loss.
-fn caught<T>(work: impl FnOnce() -> Result<T, Refused>) -> Result<T, Refused> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_panic| {
-        Err(Refused::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "reader_panic",
-        ))
-    })
-}
-
-/// What was read, with what it owes; nothing is written yet.
-fn events(
-    front: &Front,
-    source: &Source,
-    admitted: &Admitted,
-    readings: Vec<Reading>,
-    now: Timestamp,
-) -> Vec<Accepted> {
-    let headers = source.kept(&admitted.parts.headers);
-    // Ids of one webhook's events count up, so that they sort as they came.
-    let chance = fastrand::u128(..);
-    let events = readings.into_iter().zip(0_u128..).map(|(reading, index)| {
-        let id = EventId::new(now, chance.wrapping_add(index));
-        accepted(front, source, admitted, &headers, reading, id)
-    });
-    events.collect()
-}
-
-fn accepted(
-    front: &Front,
-    source: &Source,
-    admitted: &Admitted,
-    headers: &Kept,
-    reading: Reading,
-    id: EventId,
-) -> Accepted {
-    let event = Event {
-        id,
-        source: source.name.clone(),
-        kind: source.kind.clone(),
-        key: key(source, &reading),
-        event_type: reading.event_type,
-        vendor_id: reading.vendor_id,
-        direction: reading.direction,
-        user: reading.user.map(Arc::from),
-        accepted_at: id.accepted_at(),
-        hops: admitted.hops,
-        headers: headers.clone(),
-        body: reading.body,
-    };
-    let scope = Scope::new(&event, reading.message.as_ref(), &reading.payload);
-    let owed = front.routes.owed(&source.name, &event.event_type, &scope);
-    Accepted { event, owed }
-}
-
-/// Ids of conversations are the source's own.
-fn key(source: &Source, reading: &Reading) -> Option<Key> {
-    let key = reading.key.as_ref()?;
-    Some(Key::from(format!("{}/{key}", source.name)))
-}
-
 impl Source {
     /// What a proven body that cannot be read is taken for, where the source
     /// says `unreadable = "keep"`: bytes, for whoever routes the type.
@@ -232,6 +152,9 @@ impl Source {
             direction: None,
             user: None,
             message: None,
+            standing: None,
+            ours: false,
+            once: false,
             payload: Payload::from(serde_json::Value::Null),
             body: self.reader.unreadable(body),
         }
@@ -241,16 +164,6 @@ impl Source {
     pub fn kept(&self, headers: &http::HeaderMap) -> Vec<(Arc<str>, Arc<str>)> {
         kept(headers, &self.reader.headers(), &self.auth.proof_headers())
     }
-}
-
-/// What these events teach about who the customer of a conversation is.
-fn customers(events: &[Accepted]) -> Vec<(Key, Arc<str>)> {
-    let incoming = events
-        .iter()
-        .filter(|accepted| accepted.event.direction == Some(Direction::Incoming));
-    incoming
-        .filter_map(|accepted| accepted.event.key.clone().zip(accepted.event.user.clone()))
-        .collect()
 }
 
 fn taken(receipts: &[Receipt]) -> Taken {
@@ -334,6 +247,8 @@ impl Respond for Door {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Timestamp;
+    use crate::event::EventId;
 
     fn receipt(id: u128, duplicate: bool, deliveries: usize) -> Receipt {
         Receipt {

@@ -156,7 +156,6 @@ mod tests {
     use super::*;
     use crate::decode::Rate;
     use crate::event::{Kind, SourceName};
-    use crate::route::RouteTable;
     use crate::vendor::{Reader, Unreadable, Webhook};
     use crate::verify::{Auth, Scheme};
 
@@ -192,9 +191,8 @@ mod tests {
         let proxies = vec!["127.0.0.0/8".parse().unwrap()];
         Front {
             limits,
-            sources: std::collections::HashMap::new(),
-            routes: RouteTable::default(),
             proxies,
+            ..Front::default()
         }
     }
 

@@ -52,6 +52,9 @@ pub(super) fn plain(
         direction: None,
         user: None,
         message: None,
+        standing: None,
+        ours: false,
+        once: false,
         payload,
         body: inbound.body.clone(),
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// nothing in its own.
 const LAYERS: [&[&str]; 14] = [
     &["clock", "secret", "payload", "metrics"],
-    &["event", "decode"],
+    &["event", "link", "decode"],
     &["message"],
     &["expression"],
     &["settle"],
@@ -24,10 +24,11 @@ const LAYERS: [&[&str]; 14] = [
 ];
 
 /// Modules that decide: no I/O, not async, no clock.
-const PURE: [&str; 10] = [
+const PURE: [&str; 11] = [
     "secret",
     "payload",
     "event",
+    "link",
     "message",
     "expression",
     "settle",

@@ -17,7 +17,6 @@ use crate::event::{Inbound, Kind, SourceName};
 use crate::ingress::admit::Gate;
 use crate::ingress::head::Refusal;
 use crate::ingress::{Front, Limits, Source};
-use crate::route::RouteTable;
 use crate::vendor::{Reader, Unreadable, Webhook};
 use crate::verify::{Auth, Scheme};
 
@@ -106,9 +105,7 @@ impl Respond for House {
     async fn respond(self: Arc<Self>, arrival: Arrival, request: Request<Incoming>) -> Answer {
         let front = Front {
             limits: self.limits(),
-            sources: HashMap::new(),
-            routes: RouteTable::default(),
-            proxies: Vec::new(),
+            ..Front::default()
         };
         let (parts, body) = request.into_parts();
         let hold = parts.uri.path() == "/hooks/hold";

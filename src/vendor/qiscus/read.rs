@@ -87,6 +87,9 @@ fn report(
         direction: None,
         user,
         message: None,
+        standing: None,
+        ours: false,
+        once: false,
         payload,
         body,
     }
@@ -127,6 +130,9 @@ fn chat(
         direction: Some(direction),
         user,
         message,
+        standing: None,
+        ours: false,
+        once: false,
         payload,
         body,
     })

@@ -1,0 +1,210 @@
+//! From readings to durable events, the way that webhooks and fetched events
+//! share: name the customer, say what is owed, append, remember what was taught.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use http::StatusCode;
+
+use super::answer::Refused;
+use super::{Front, Ingress, Source};
+use crate::clock::Timestamp;
+use crate::event::{Direction, Event, EventId, Key, Owed, SourceName};
+use crate::expression::Scope;
+use crate::link::Standing;
+use crate::links::Links;
+use crate::log::{Accepted, AppendError, Log, Receipt};
+use crate::metrics::Metrics;
+use crate::vendor::Reading;
+
+/// How the readings came.
+#[derive(Debug, Default)]
+pub(super) struct Passage {
+    pub(super) hops: u8,
+    pub(super) headers: Vec<(Arc<str>, Arc<str>)>,
+}
+
+/// Events that are to become durable, and what they teach once they are.
+#[derive(Debug)]
+pub(super) struct Batch {
+    events: Vec<Accepted>,
+    customers: Vec<(Key, Arc<str>)>,
+    standings: Vec<(Key, Standing)>,
+}
+
+/// Why fetched events were not taken. For the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum NotTaken {
+    #[error("there is no source {0} any more")]
+    NoSource(SourceName),
+    #[error("{0}")]
+    Log(#[from] AppendError),
+    #[error("what was fetched could not be read: this is a bug in hookfan")]
+    Panicked,
+}
+
+impl Ingress {
+    /// Takes events that nobody posted: a vendor was asked for them. Durable
+    /// when it returns.
+    pub async fn accept(
+        &self,
+        source: &SourceName,
+        readings: Vec<Reading>,
+    ) -> Result<Vec<Receipt>, NotTaken> {
+        let front = self.front.load_full();
+        let Some(source) = front.sources.get(source) else {
+            return Err(NotTaken::NoSource(source.clone()));
+        };
+        let batch = self
+            .batch(&front, source, &Passage::default(), readings)
+            .await
+            .map_err(|_refused| NotTaken::Panicked)?;
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(batch.append(&self.log, &self.links).await?)
+    }
+
+    /// Nothing is written yet.
+    pub(super) async fn batch(
+        &self,
+        front: &Front,
+        source: &Source,
+        passage: &Passage,
+        mut readings: Vec<Reading>,
+    ) -> Result<Batch, Refused> {
+        self.name_customers(source, &mut readings).await;
+        let standings = readings
+            .iter()
+            .filter_map(|reading| key(source, reading).zip(reading.standing))
+            .collect();
+        let now = self.clock.now();
+        let events = caught(|| Ok(events(front, &self.metrics, source, passage, readings, now)))?;
+        Ok(Batch {
+            customers: customers(&events),
+            standings,
+            events,
+        })
+    }
+
+    /// An outgoing message does not name its customer; the conversation does.
+    async fn name_customers(&self, source: &Source, readings: &mut [Reading]) {
+        for reading in readings {
+            if reading.user.is_none()
+                && reading.direction == Some(Direction::Outgoing)
+                && let Some(key) = key(source, reading)
+            {
+                let known = self.links.find_customer(&key).await;
+                reading.user = known.map(|user| user.to_string());
+            }
+        }
+    }
+}
+
+impl Batch {
+    pub(super) fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    pub(super) async fn append(
+        self,
+        log: &Log,
+        links: &Links,
+    ) -> Result<Vec<Receipt>, AppendError> {
+        let receipts = log.append(self.events).await?;
+        for (key, user) in &self.customers {
+            links.remember_customer(key, user);
+        }
+        for (key, standing) in &self.standings {
+            links.stand(key, *standing).await;
+        }
+        Ok(receipts)
+    }
+}
+
+/// A panic on one body is our fault, and only this request's loss.
+pub(super) fn caught<T>(work: impl FnOnce() -> Result<T, Refused>) -> Result<T, Refused> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_panic| {
+        Err(Refused::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "reader_panic",
+        ))
+    })
+}
+
+/// What was read, with what it owes; nothing is written yet.
+fn events(
+    front: &Front,
+    metrics: &Metrics,
+    source: &Source,
+    passage: &Passage,
+    readings: Vec<Reading>,
+    now: Timestamp,
+) -> Vec<Accepted> {
+    // Ids of one webhook's events count up, so that they sort as they came.
+    let chance = fastrand::u128(..);
+    let events = readings.into_iter().zip(0_u128..).map(|(reading, index)| {
+        let id = EventId::new(now, chance.wrapping_add(index));
+        accepted(front, metrics, source, passage, reading, id)
+    });
+    events.collect()
+}
+
+fn accepted(
+    front: &Front,
+    metrics: &Metrics,
+    source: &Source,
+    passage: &Passage,
+    reading: Reading,
+    id: EventId,
+) -> Accepted {
+    let event = Event {
+        id,
+        source: source.name.clone(),
+        kind: source.kind.clone(),
+        key: key(source, &reading),
+        event_type: reading.event_type,
+        vendor_id: reading.vendor_id,
+        direction: reading.direction,
+        user: reading.user.map(Arc::from),
+        accepted_at: id.accepted_at(),
+        hops: passage.hops,
+        headers: passage.headers.clone(),
+        body: reading.body,
+    };
+    let scope = Scope::new(&event, reading.message.as_ref(), &reading.payload);
+    let mut owed = front.routes.owed(&source.name, &event.event_type, &scope);
+    if reading.ours {
+        stop_loops(front, metrics, &mut owed);
+    }
+    Accepted { event, owed }
+}
+
+/// What we said ourselves is news to nobody who talks: a bridge both ways would
+/// say it again for ever.
+fn stop_loops(front: &Front, metrics: &Metrics, owed: &mut Vec<Owed>) {
+    owed.retain(|owed| {
+        let stopped = front.chats.contains(&owed.destination);
+        if stopped {
+            let stops = &metrics.loops_stopped_total;
+            stops.with_label_values(&[owed.destination.as_str()]).inc();
+        }
+        !stopped
+    });
+}
+
+/// Ids of conversations are the source's own.
+fn key(source: &Source, reading: &Reading) -> Option<Key> {
+    let key = reading.key.as_ref()?;
+    Some(Key::from(format!("{}/{key}", source.name)))
+}
+
+/// What these events teach about who the customer of a conversation is.
+fn customers(events: &[Accepted]) -> Vec<(Key, Arc<str>)> {
+    let incoming = events
+        .iter()
+        .filter(|accepted| accepted.event.direction == Some(Direction::Incoming));
+    incoming
+        .filter_map(|accepted| accepted.event.key.clone().zip(accepted.event.user.clone()))
+        .collect()
+}

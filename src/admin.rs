@@ -33,6 +33,7 @@ use crate::secret::Secret;
 pub mod explain;
 pub mod guard;
 pub mod health;
+mod links;
 pub mod operate;
 pub mod show;
 
@@ -199,6 +200,7 @@ async fn dispatch(house: &House, request: Request<Incoming>) -> Answer {
             "api/v1/status" => Ok(ok(&show::status(house))),
             "api/v1/config" => Ok(ok(&show::config(house))),
             "api/v1/events" => Ok(ok(&show::events(house, &query).await?)),
+            "api/v1/links" => Ok(ok(&links::list(house, &query).await?)),
             "api/v1/dead" => Ok(ok(&show::dead(house, &query).await?)),
             other => match (
                 other.strip_prefix("api/v1/events/"),
@@ -230,6 +232,8 @@ async fn dispatch(house: &House, request: Request<Incoming>) -> Answer {
             operate::Dead::Drop,
         )
         .await?)),
+        "api/v1/links:set" => Ok(ok(&links::set(house, &json_body(&body)?).await?)),
+        "api/v1/links:remove" => Ok(ok(&links::remove(house, &json_body(&body)?).await?)),
         "api/v1/replay" => Ok(ok(&operate::replay(house, &json_body(&body)?).await?)),
         "api/v1/explain" => Ok(ok(
             &explain::answer(house, &parts.headers, &query, body).await?

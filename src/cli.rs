@@ -18,6 +18,7 @@ mod demo;
 mod emulate;
 mod events;
 mod explain;
+mod links;
 mod log;
 mod print;
 mod run;
@@ -92,6 +93,9 @@ enum Verb {
     Pause(status::Pause),
     /// Resume a paused destination
     Resume(status::Pause),
+    /// What conversations are called over there: list, set, remove
+    #[command(subcommand)]
+    Links(links::Links),
     /// Read a data folder without a running gateway
     #[command(subcommand)]
     Log(log::Log),
@@ -184,6 +188,7 @@ impl Command {
             Verb::Replay(replay) => replay.run(),
             Verb::Pause(pause) => pause.run(true),
             Verb::Resume(resume) => resume.run(false),
+            Verb::Links(links) => links.run(),
             Verb::Log(log) => log.run(),
             Verb::Emulate(emulate) => emulate.run(),
             Verb::Version { json } => {

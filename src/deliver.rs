@@ -4,6 +4,7 @@
 //! `lanes` say whose turn it is; `request` writes the bytes, the stack makes
 //! the attempt, [`crate::settle`] judges, the log remembers.
 
+mod account;
 mod answer;
 mod breaker;
 mod client;
@@ -16,6 +17,7 @@ mod report;
 mod request;
 mod settling;
 mod stack;
+mod talk;
 mod worker;
 
 #[cfg(test)]
@@ -28,6 +30,8 @@ mod sample;
 mod ssrf_tests;
 #[cfg(test)]
 mod steering_tests;
+#[cfg(test)]
+mod talk_tests;
 #[cfg(test)]
 mod tls_tests;
 #[cfg(test)]
@@ -44,6 +48,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use self::account::Accounts;
 use self::ledger::{Account, Ledger};
 pub use self::request::preview;
 use self::stack::Client;
@@ -149,7 +154,9 @@ pub trait Intake: std::fmt::Debug + Send + Sync {
 /// What every worker is given.
 #[derive(Clone, Debug)]
 pub struct Shared {
+    /// Where fetched events go.
     pub intake: Arc<dyn Intake>,
+    pub accounts: Accounts,
     pub log: Log,
     pub links: Links,
     pub clock: Clock,
@@ -187,6 +194,8 @@ impl Worker {
         };
         let paused = shared.log.paused(&destination.name);
         let means = Means {
+            intake: shared.intake,
+            accounts: shared.accounts,
             clock: shared.clock,
             metrics: shared.metrics,
             read: message_of,
@@ -275,6 +284,8 @@ impl Worker {
 
 /// What a worker works with, besides its ledger.
 struct Means<C> {
+    intake: Arc<dyn Intake>,
+    accounts: Accounts,
     clock: Clock,
     metrics: Arc<Metrics>,
     read: ReadMessage,

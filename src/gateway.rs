@@ -17,7 +17,7 @@ use crate::admin::{self, Command, House, InForce};
 use crate::clock::Clock;
 use crate::config::{self, Complaints, Config, watch::Watcher};
 use crate::decode::Secrets;
-use crate::deliver::{self, Destination, Worker};
+use crate::deliver::{self, Accounts, Destination, Worker};
 use crate::event::{DestinationName, SourceName};
 use crate::ingress::{self, Front, Ingress, Tls};
 use crate::links::{Links, LinksError};
@@ -87,6 +87,7 @@ pub struct Gateway {
     leaving: HashSet<DestinationName>,
     /// What is owed to names nobody knows is settled beside everything else.
     chores: JoinSet<()>,
+    accounts: Accounts,
     drain: CancellationToken,
     watcher: Watcher,
 }
@@ -155,6 +156,7 @@ impl Gateway {
             names: HashMap::new(),
             leaving: HashSet::new(),
             chores: JoinSet::new(),
+            accounts: Accounts::default(),
             drain: CancellationToken::new(),
         };
         gateway.start_workers().await;
@@ -302,6 +304,7 @@ impl Gateway {
     fn start_worker(&mut self, destination: &Arc<Destination>) {
         let shared = deliver::Shared {
             intake: Arc::new(Fetched(self.ingress_parts())),
+            accounts: self.accounts.clone(),
             log: self.house.log.clone(),
             links: self.house.links.clone(),
             clock: self.house.clock.clone(),

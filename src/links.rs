@@ -372,4 +372,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
+mod counterparts_tests;
+#[cfg(test)]
 mod tests;

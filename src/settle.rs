@@ -65,6 +65,18 @@ impl Outcome {
         }
     }
 
+    /// Whether the copy is there.
+    pub const fn is_success(&self) -> bool {
+        matches!(
+            self,
+            Self::AlreadyThere { .. }
+                | Self::Answered {
+                    status: 200..=299,
+                    ..
+                }
+        )
+    }
+
     /// Whether this speaks against the destination's health (and so counts
     /// towards its breaker).
     pub const fn is_trouble(&self) -> bool {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
 use super::{House, Refusal, show};
@@ -13,11 +13,13 @@ use crate::deliver::{self, Destination};
 use crate::event::{Direction, Event, EventId, Inbound, Key};
 use crate::expression::Scope;
 use crate::ingress::{Front, Source};
+use crate::link::{Change, Counterpart, Place, What};
 use crate::message::Message;
 use crate::payload::{DEPTH_MAX, Payload};
 use crate::settle::Reason;
 use crate::transform::Unsendable;
-use crate::vendor::{self, Reading, Webhook};
+use crate::vendor::dialogue::Known;
+use crate::vendor::{self, Call, Contents, Reading, Webhook};
 
 /// What explaining needs of a configuration.
 pub struct Rules<'a> {
@@ -25,6 +27,8 @@ pub struct Rules<'a> {
     pub destinations: &'a (dyn Fn(&str) -> Option<Arc<Destination>> + Sync),
     /// Who a conversation's customer is, as far as is remembered.
     pub customer: &'a (dyn Fn(&Key) -> Option<Arc<str>> + Sync),
+    /// What is linked, as far as is known.
+    pub counterpart: &'a (dyn Fn(What, &str, &Place) -> Option<Counterpart> + Sync),
     pub now: Timestamp,
 }
 
@@ -36,22 +40,14 @@ pub async fn answer(
     query: &HashMap<String, String>,
     body: Bytes,
 ) -> Result<Value, Refusal> {
-    let front = house.front.load_full();
-    let destinations = |name: &str| house.workers.get(name).map(|worker| worker.destination());
-    let customer = |key: &Key| house.links.customer(key);
-    let rules = Rules {
-        front: &front,
-        destinations: &destinations,
-        customer: &customer,
-        now: house.clock.now(),
-    };
     if let Some(id) = query.get("event") {
         let stored = show::latest(house, id).await?;
-        return Ok(rules.stored(&stored.event));
+        return explained(house, move |rules| Ok(rules.stored(&stored.event))).await;
     }
     let name = query
         .get("source")
-        .ok_or_else(|| Refusal::bad_request("say ?source=NAME or ?event=ID"))?;
+        .ok_or_else(|| Refusal::bad_request("say ?source=NAME or ?event=ID"))?
+        .clone();
     let mut given = HeaderMap::new();
     for (name, value) in headers {
         let name = name.as_str();
@@ -62,9 +58,34 @@ pub async fn answer(
             given.append(name, value.clone());
         }
     }
-    rules
-        .webhook(name, &given, &body)
-        .map_err(Refusal::bad_request)
+    explained(house, move |rules| {
+        rules
+            .webhook(&name, &given, &body)
+            .map_err(Refusal::bad_request)
+    })
+    .await
+}
+
+/// By the rules in force, where reading the links' disk holds up nobody.
+async fn explained(
+    house: &House,
+    explain: impl FnOnce(&Rules<'_>) -> Result<Value, Refusal> + Send + 'static,
+) -> Result<Value, Refusal> {
+    let house = house.clone();
+    let explaining = tokio::task::spawn_blocking(move || {
+        let front = house.front.load_full();
+        explain(&Rules {
+            front: &front,
+            destinations: &|name| house.workers.get(name).map(|worker| worker.destination()),
+            customer: &|key| house.links.customer(key),
+            counterpart: &|what, ours, place| house.links.read_counterpart(what, ours, place),
+            now: house.clock.now(),
+        })
+    });
+    explaining.await.unwrap_or_else(|panicked| {
+        let why = format!("explaining failed: {panicked}");
+        Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, why))
+    })
 }
 
 impl Rules<'_> {
@@ -155,6 +176,7 @@ impl Rules<'_> {
             .user
             .clone()
             .or_else(|| event.key.as_ref().and_then(|key| (self.customer)(key)));
+        let contents = Contents::known(event, message, payload);
         let requests: Vec<Value> = owed
             .iter()
             .map(|owed| {
@@ -163,18 +185,14 @@ impl Rules<'_> {
                 let Some(destination) = (self.destinations)(owed.destination.as_str()) else {
                     return shown;
                 };
-                let more = match deliver::preview(
-                    &destination,
+                let call = Call {
                     event,
-                    message,
-                    payload,
-                    &owed.action,
-                    known.as_deref(),
-                    self.now,
-                ) {
-                    Ok(outgoing) => outgoing.describe(),
-                    Err(unsendable) => no_request(&unsendable),
+                    contents: &contents,
+                    action: &owed.action,
+                    customer: known.as_deref(),
+                    now: self.now,
                 };
+                let more = self.request(&destination, &call);
                 if let (Value::Object(shown), Value::Object(more)) = (&mut shown, more) {
                     shown.extend(more);
                 }
@@ -190,6 +208,39 @@ impl Rules<'_> {
             "routes": routes,
             "requests": requests,
         })
+    }
+}
+
+impl Rules<'_> {
+    /// The exact request; of several, the first one as things stand.
+    fn request(&self, destination: &Destination, call: &Call<'_>) -> Value {
+        let mut links = Known::default();
+        let user = call
+            .customer
+            .map(|customer| format!("{}/{customer}", call.event.source));
+        let conversation = call.event.key.as_ref().map(ToString::to_string);
+        for (what, ours) in [(What::User, user), (What::Conversation, conversation)] {
+            let found = ours.and_then(|ours| (self.counterpart)(what, &ours, &destination.place));
+            if let Some(found) = found {
+                links.apply(&Change::Set(what, found));
+            }
+        }
+        match deliver::preview(destination, call, &links) {
+            Ok(Some(outgoing)) => {
+                let mut shown = outgoing.describe();
+                if destination.writer.dialogue().is_some()
+                    && let Value::Object(shown) = &mut shown
+                {
+                    shown.insert(
+                        "note".to_owned(),
+                        json!("what follows depends on the answer"),
+                    );
+                }
+                shown
+            }
+            Ok(None) => json!({"state": "delivered", "detail": "nothing is left to do there"}),
+            Err(unsendable) => no_request(&unsendable),
+        }
     }
 }
 

@@ -83,6 +83,7 @@ impl Explain {
             front: &front,
             destinations: &destinations,
             customer: &|_| None,
+            counterpart: &|_, _, _| None,
             now: Clock::system().now(),
         };
         rules

@@ -11,14 +11,18 @@ use http_body_util::combinators::UnsyncBoxBody;
 use tokio::time::Instant;
 use tower::BoxError;
 
-use super::stack::{Answer, Head};
+use super::Destination;
+use super::stack::{Answer, Head, Sent};
 use crate::clock::Clock;
 use crate::secret::Secret;
 use crate::settle::{self, Outcome};
+use crate::transform::Outgoing;
 use crate::vendor::Writer;
 
 /// What is read of a body; beyond it the connection is dropped, never drained.
 pub(super) const BODY_BYTES_MAX: usize = 64 << 10;
+/// The same where the body is what was asked for.
+const HEARD_BYTES_MAX: usize = 4 << 20;
 /// What is kept of a body (or an error) for the operator.
 pub(super) const DETAIL_BYTES_MAX: usize = 2 << 10;
 /// What is kept of it with an attempt.
@@ -35,12 +39,48 @@ pub(super) struct Reading {
 }
 
 impl Reading {
+    /// For a request of this destination.
+    pub(super) fn of(
+        destination: &Destination,
+        outgoing: &Outgoing,
+        sent: &Sent,
+        clock: &Clock,
+    ) -> Self {
+        let sensitive = sent.headers().values().filter(|value| value.is_sensitive());
+        Self {
+            writer: Arc::clone(&destination.writer),
+            clock: clock.clone(),
+            sensitive: sensitive.cloned().collect(),
+            secrets: outgoing.redact.clone(),
+        }
+    }
+
     /// Reads the body, at most until `deadline`, and decides by status, unless
     /// the vendor reads its answers differently.
     pub(super) async fn read(&self, head: Head, deadline: Instant) -> Answer {
+        let (_, body, outcome) = self.read_to(head, deadline, BODY_BYTES_MAX).await;
+        let detail = if outcome.is_success() {
+            String::new()
+        } else {
+            self.shown(&body)
+        };
+        Answer::new(outcome, detail)
+    }
+
+    /// The same for a dialogue, which looks at the body itself.
+    pub(super) async fn hear(&self, head: Head, deadline: Instant) -> (u16, Vec<u8>, Outcome) {
+        self.read_to(head, deadline, HEARD_BYTES_MAX).await
+    }
+
+    async fn read_to(
+        &self,
+        head: Head,
+        deadline: Instant,
+        bytes_max: usize,
+    ) -> (u16, Vec<u8>, Outcome) {
         let (parts, body) = head.into_parts();
         let status = parts.status.as_u16();
-        let body = read_body(body, deadline).await;
+        let body = read_body(body, deadline, bytes_max).await;
         let outcome = self.writer.read_answer(status, &body).unwrap_or_else(|| {
             let asked = parts
                 .headers
@@ -52,19 +92,7 @@ impl Reading {
                 retry_after,
             }
         });
-        let plain = matches!(
-            outcome,
-            Outcome::Answered {
-                status: 200..=299,
-                ..
-            } | Outcome::AlreadyThere { .. }
-        );
-        let detail = if plain {
-            String::new()
-        } else {
-            self.shown(&body)
-        };
-        Answer { outcome, detail }
+        (status, body, outcome)
     }
 
     /// A stranger's text as it may be shown: no secret of ours, no control
@@ -118,14 +146,18 @@ impl Reading {
 
 /// The first bytes of a body. That it breaks, goes on, or never ends is no
 /// error: what was read is what there is.
-async fn read_body(mut body: UnsyncBoxBody<Bytes, BoxError>, deadline: Instant) -> Vec<u8> {
+async fn read_body(
+    mut body: UnsyncBoxBody<Bytes, BoxError>,
+    deadline: Instant,
+    bytes_max: usize,
+) -> Vec<u8> {
     let mut read = Vec::new();
-    while read.len() < BODY_BYTES_MAX {
+    while read.len() < bytes_max {
         let Ok(Some(Ok(frame))) = tokio::time::timeout_at(deadline, body.frame()).await else {
             break;
         };
         if let Ok(data) = frame.into_data() {
-            let room = BODY_BYTES_MAX - read.len();
+            let room = bytes_max - read.len();
             read.extend_from_slice(data.get(..room).unwrap_or(&data));
         }
     }

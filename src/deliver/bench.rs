@@ -12,13 +12,14 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::BoxError;
-use tower::util::BoxService;
+use tower::util::BoxCloneService;
 
 use super::ledger::Ledger;
 use super::stack::{Client, Sent, Silence};
-use super::{Destination, Means, Worker, sample};
+use super::{Accounts, Destination, Means, Worker, sample};
 use crate::clock::{Clock, Timestamp};
 use crate::event::{DestinationName, Event, Offset};
+use crate::links::Links;
 use crate::log::{Attempt, Delivery, Origin, Stored};
 use crate::metrics::Metrics;
 use crate::settle::{Outcome, Settlement};
@@ -43,6 +44,8 @@ pub(super) struct Page {
     pub started: HashSet<Offset>,
     pub paused: Vec<bool>,
     pub customer: Option<Arc<str>>,
+    /// What dialogues use, where there are any.
+    pub links: Option<Links>,
     pub reads: usize,
 }
 
@@ -147,6 +150,10 @@ impl Ledger for Book {
     async fn customer(&self, event: &Event) -> Option<Arc<str>> {
         event.user.clone().or_else(|| self.page().customer.clone())
     }
+
+    fn links(&self) -> Links {
+        self.page().links.clone().unwrap()
+    }
 }
 
 /// What the destination does with attempt `attempt` of event `n`.
@@ -185,7 +192,7 @@ pub(super) struct Sink {
 impl Sink {
     fn client(&self, script: &Arc<Script>) -> Client {
         let (sink, script) = (self.clone(), script.clone());
-        BoxService::new(tower::service_fn(move |sent: Sent| {
+        BoxCloneService::new(tower::service_fn(move |sent: Sent| {
             let (sink, script) = (sink.clone(), script.clone());
             async move {
                 let attempt: u32 = sent.headers()["hookfan-attempt"]
@@ -279,6 +286,8 @@ impl Bench {
         );
         let (script, to): (Arc<Script>, _) = (Arc::new(script), sink.clone());
         let means = Means {
+            intake: Arc::new(sample::NoIntake),
+            accounts: Accounts::default(),
             clock: Clock::following_tokio(sample::start()),
             metrics: metrics.clone(),
             read: sample::read,

@@ -311,10 +311,11 @@ mod tests {
         let service =
             BreakerLayer(breaker.clone()).layer(service_fn(|ending: Ending| async move {
                 let status = ending.await.unwrap_or(599);
-                Ok::<_, Infallible>(Answer::new(Outcome::Answered {
+                let outcome = Outcome::Answered {
                     status,
                     retry_after: None,
-                }))
+                };
+                Ok::<_, Infallible>(Answer::new(outcome, String::new()))
             }));
         (breaker, service)
     }

@@ -10,7 +10,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tower::BoxError;
-use tower::util::BoxService;
+use tower::util::BoxCloneService;
 
 use super::Destination;
 use super::connector::{Connector, Resolve, System, Unreached};
@@ -43,7 +43,7 @@ pub(super) fn client_with(destination: &Destination, resolver: Arc<dyn Resolve>)
             .http1_max_buf_size(HEAD_BYTES_MAX)
             .http1_max_headers(HEADERS_MAX)
             .build(connector);
-    BoxService::new(tower::service_fn(move |request: Sent| {
+    BoxCloneService::new(tower::service_fn(move |request: Sent| {
         let head = client.request(request);
         async move {
             let head = head.await.map_err(|error| silence(&error))?;

@@ -28,6 +28,8 @@ pub(super) trait Ledger: Send + Sync + 'static {
     /// The customer of the event's conversation, as the event says or as
     /// remembered.
     fn customer(&self, event: &Event) -> impl Future<Output = Option<Arc<str>>> + Send;
+    /// What dialogues read and write.
+    fn links(&self) -> Links;
 }
 
 /// The real one.
@@ -77,5 +79,9 @@ impl Ledger for Account {
             (None, Some(key)) => self.links.find_customer(key).await,
             (None, None) => None,
         }
+    }
+
+    fn links(&self) -> Links {
+        self.links.clone()
     }
 }

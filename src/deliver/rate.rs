@@ -55,7 +55,7 @@ impl Bucket {
     }
 
     /// Draws one, or says when to come again.
-    fn draw(&self, now: Instant) -> Result<(), Instant> {
+    pub(super) fn draw(&self, now: Instant) -> Result<(), Instant> {
         let mut level = self.level();
         if let Some(at) = level.empty_until(now) {
             return Err(at);

@@ -12,16 +12,15 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use http_body_util::Full;
 use url::Position;
 
-use super::Destination;
 use super::stack::Sent;
+use super::{Destination, talk};
 use crate::clock::Timestamp;
-use crate::event::{Action, Event};
-use crate::message::Message;
-use crate::payload::Payload;
+use crate::event::Event;
 use crate::secret::Secret;
 use crate::settle::Reason;
 use crate::transform::{Outgoing, Unsendable};
-use crate::vendor::{Call, Contents};
+use crate::vendor::Call;
+use crate::vendor::dialogue::{Known, Step};
 use crate::verify::sign_standard;
 
 /// Computes the headers of a Standard Webhooks signature.
@@ -30,28 +29,22 @@ pub(super) type Signer = fn(&Secret, &str, &[u8], Timestamp) -> [(&'static str, 
 /// The exact request that the first attempt at this copy would make at `now`:
 /// the method, the URL, the body, and in `headers` all headers of the wire in
 /// their order, `host` and `content-length` included. Secret values, and the
-/// signature, are marked sensitive.
+/// signature, are marked sensitive. Of a dialogue it is the first request,
+/// given what is `known`; `None`: nothing is left to do.
 pub fn preview(
     destination: &Destination,
-    event: &Event,
-    message: Option<&Message>,
-    payload: &Payload,
-    action: &Action,
-    customer: Option<&str>,
-    now: Timestamp,
-) -> Result<Outgoing, Unsendable> {
-    let mut outgoing = write(
-        destination,
-        &Call {
-            event,
-            contents: &Contents::known(event, message, payload),
-            action,
-            customer,
-            now,
+    call: &Call<'_>,
+    known: &Known,
+) -> Result<Option<Outgoing>, Unsendable> {
+    let mut outgoing = match destination.writer.dialogue() {
+        None => write(destination, call)?,
+        Some(dialogue) => match talk::next(dialogue, call, known)? {
+            Step::Ask(ask) => ask.request,
+            Step::Done => return Ok(None),
         },
-    )?;
-    outgoing.headers = headers(&outgoing, event, 1, now, sign_standard)?;
-    Ok(outgoing)
+    };
+    outgoing.headers = headers(&outgoing, call.event, 1, call.now, sign_standard)?;
+    Ok(Some(outgoing))
 }
 
 /// The writer's request. A panic in a writer, or in reading what it asks for,

@@ -173,3 +173,23 @@ pub(super) fn event(n: u64, key: Option<&str>, event_type: &str) -> Event {
 pub(super) fn action() -> Action {
     Action::message()
 }
+
+/// A stack's memory with a desk of its own.
+pub(super) fn memory(destination: &Destination) -> super::stack::Memory {
+    let desk = super::Accounts::default().desk(destination);
+    super::stack::Memory::new(destination, desk)
+}
+
+/// Nothing is fetched here.
+#[derive(Debug)]
+pub(super) struct NoIntake;
+
+impl super::Intake for NoIntake {
+    fn accept<'a>(
+        &'a self,
+        _: &'a crate::event::SourceName,
+        _: Vec<crate::vendor::Reading>,
+    ) -> std::pin::Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>> {
+        unreachable!("nothing is fetched here")
+    }
+}

@@ -72,7 +72,10 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
             return;
         };
         match ended {
-            Ok((_, (answer, took))) => self.judge(flight, &answer, took),
+            Ok((_, (answer, took))) => match answer.instead {
+                Some(unsendable) => self.given_up(flight, unsendable, took),
+                None => self.judge(flight, &answer, took),
+            },
             Err(error) => {
                 tracing::error!(destination = %self.destination.name, event = %flight.delivery.stored.event.id, %error, "attempt.panicked");
                 let dead = Unsendable::Dead {
@@ -86,6 +89,46 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
         self.report.breaker(self.memory.breaker.is_open());
     }
 
+    /// A dialogue found out on its way that there is nothing to send, or not yet.
+    fn given_up(&mut self, flight: Flight, unsendable: Unsendable, took: Duration) {
+        let Flight {
+            turn,
+            delivery,
+            number,
+            at,
+            since,
+            ..
+        } = flight;
+        let Unsendable::Wait {
+            for_at_most,
+            ref detail,
+            ..
+        } = unsendable
+        else {
+            return self.unsendable(turn, &delivery, unsendable);
+        };
+        let (now, wall) = (self.steady.now(), self.means.clock.now());
+        let left = for_at_most.saturating_sub(now.since(since));
+        if left.is_zero() {
+            return self.unsendable(turn, &delivery, unsendable);
+        }
+        let again = left.min(LOOK_AGAIN);
+        let attempt = Attempt {
+            number,
+            at,
+            outcome: WAITS.to_owned(),
+            status: None,
+            took_ms: millis(took),
+            detail: cut(detail, ATTEMPT_DETAIL_BYTES_MAX).to_owned(),
+        };
+        self.ledger.retry(turn.offset, attempt, wall.plus(again));
+        let tried = Tried {
+            since,
+            attempts: number,
+        };
+        self.lanes.put_back(turn, now.plus(again), tried, now);
+    }
+
     fn judge(&mut self, flight: Flight, answer: &Answer, took: Duration) {
         let Flight {
             turn,
@@ -95,7 +138,9 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
             since,
             late,
         } = flight;
-        let Answer { outcome, detail } = answer;
+        let Answer {
+            outcome, detail, ..
+        } = answer;
         let (now, wall) = (self.steady.now(), self.means.clock.now());
         // How long it has been failing is measured on the steady clock.
         let first_at = wall.minus(now.since(since));
@@ -183,3 +228,7 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
 
 /// How often a delivery that waits for something is looked at.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// What an attempt came to that has to wait for something; no outcome of a
+/// request.
+const WAITS: &str = "waits";

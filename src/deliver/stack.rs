@@ -6,6 +6,7 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,14 +16,17 @@ use http_body_util::Full;
 use http_body_util::combinators::UnsyncBoxBody;
 use tokio::time::Instant;
 use tower::limit::ConcurrencyLimitLayer;
-use tower::util::BoxService;
+use tower::util::{BoxCloneService, BoxService};
 use tower::{BoxError, Layer, Service, ServiceBuilder};
 
 use super::Destination;
+use super::account::Desk;
 use super::answer::Reading;
 use super::breaker::{Breaker, BreakerLayer};
-use super::rate::{Bucket, RateLayer};
+use super::rate::RateLayer;
+use super::talk::Talk;
 use crate::settle::Outcome;
+use crate::transform::Unsendable;
 
 /// What is sent: the bytes of one attempt.
 pub(super) type Sent = Request<Full<Bytes>>;
@@ -30,7 +34,7 @@ pub(super) type Sent = Request<Full<Bytes>>;
 pub(super) type Head = Response<UnsyncBoxBody<Bytes, BoxError>>;
 
 /// The bottom row: sends a request and waits for an answer's head.
-pub(super) type Client = BoxService<Sent, Head, Silence>;
+pub(super) type Client = BoxCloneService<Sent, Head, Silence>;
 
 /// No answer: which kind of none, and what to tell the operator.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,10 +46,15 @@ pub(super) struct Silence {
 
 /// One attempt, ready to go.
 #[derive(Debug)]
-pub(super) struct Try {
-    pub request: Sent,
-    /// How the answer is to be read, and what of it must not be shown.
-    pub reading: Reading,
+pub(super) enum Try {
+    /// One request.
+    One {
+        request: Sent,
+        /// How the answer is to be read, and what of it must not be shown.
+        reading: Reading,
+    },
+    /// As many as it takes.
+    Talk(Box<Talk>),
 }
 
 /// What an attempt came to. Every silence is an outcome, so a stack has no
@@ -55,14 +64,24 @@ pub(super) struct Answer {
     pub outcome: Outcome,
     /// For the operator, without secrets; empty for a plain success.
     pub detail: String,
+    /// A dialogue found out that there is nothing to send: this decides.
+    pub instead: Option<Unsendable>,
 }
 
-#[cfg(test)]
 impl Answer {
-    pub(super) fn new(outcome: Outcome) -> Self {
+    pub(super) fn new(outcome: Outcome, detail: String) -> Self {
         Self {
             outcome,
-            detail: String::new(),
+            detail,
+            instead: None,
+        }
+    }
+
+    /// The destination is well: it is the copy that cannot go.
+    pub(super) fn instead(unsendable: Unsendable) -> Self {
+        Self {
+            instead: Some(unsendable),
+            ..Self::new(Outcome::AlreadyThere { status: 200 }, String::new())
         }
     }
 }
@@ -71,25 +90,28 @@ impl Answer {
 /// used up, and what the breaker knows.
 #[derive(Clone, Debug)]
 pub(super) struct Memory {
-    bucket: Bucket,
+    pub(super) desk: Arc<Desk>,
     pub(super) breaker: Breaker,
 }
 
 impl Memory {
-    pub(super) fn new(destination: &Destination) -> Self {
+    pub(super) fn new(destination: &Destination, desk: Arc<Desk>) -> Self {
         Self {
-            bucket: Bucket::new(destination.rate, destination.burst),
+            desk,
             breaker: Breaker::new(destination.breaker, destination.concurrency),
         }
     }
 
     /// When the rate allows the next attempt, if that is not now.
     pub(super) fn rate_until(&self, now: Instant) -> Option<Instant> {
-        self.bucket.empty_until(now)
+        self.desk.bucket.empty_until(now)
     }
 
-    pub(super) fn adopt(&self, destination: &Destination) {
-        self.bucket.set(destination.rate, destination.burst);
+    pub(super) fn adopt(&mut self, destination: &Destination, desk: Arc<Desk>) {
+        if !Arc::ptr_eq(&self.desk, &desk) {
+            self.desk.leave(&destination.name);
+            self.desk = desk;
+        }
         self.breaker
             .set(destination.breaker, destination.concurrency);
     }
@@ -100,13 +122,15 @@ pub(super) struct Stack(BoxService<Try, Answer, Infallible>);
 
 impl Stack {
     pub(super) fn new(destination: &Destination, memory: &Memory, client: Client) -> Self {
+        let talks = destination.writer.dialogue().is_some();
         let stack = ServiceBuilder::new()
             // How many in the air: first, so that whoever waits below holds a
             // place, and one that is cancelled gives it back by being dropped.
             .layer(ConcurrencyLimitLayer::new(destination.concurrency.max(1)))
             // How many a second: below concurrency, so that no token is drawn
             // for an attempt that has no place.
-            .layer(RateLayer(memory.bucket.clone()))
+            // A dialogue draws for each of its requests by itself.
+            .option_layer((!talks).then(|| RateLayer(memory.desk.bucket.clone())))
             // Whether to leave it alone: it must see every outcome, time-outs
             // included, and so stands above the row that makes those.
             .layer(BreakerLayer(memory.breaker.clone()))
@@ -164,7 +188,7 @@ struct Timeout<S> {
 
 impl<S> Service<Try> for Timeout<S>
 where
-    S: Service<Sent, Response = Head, Error = Silence>,
+    S: Service<Sent, Response = Head, Error = Silence> + Clone + Send + 'static,
     S::Future: Send + 'static,
 {
     type Response = Answer;
@@ -178,7 +202,13 @@ where
     }
 
     fn call(&mut self, attempt: Try) -> Self::Future {
-        let Try { request, reading } = attempt;
+        let (request, reading) = match attempt {
+            Try::One { request, reading } => (request, reading),
+            Try::Talk(talk) => {
+                let client = self.inner.clone();
+                return Box::pin(async move { Ok(talk.run(client).await) });
+            }
+        };
         let deadline = Instant::now() + self.timeout;
         let timeout = self.timeout;
         let head = self.inner.call(request);
@@ -186,14 +216,12 @@ where
             Ok(match tokio::time::timeout_at(deadline, head).await {
                 // The status decides, however long the body goes on.
                 Ok(Ok(head)) => reading.read(head, deadline).await,
-                Ok(Err(Silence { outcome, detail })) => Answer {
-                    outcome,
-                    detail: reading.shown(detail.as_bytes()),
-                },
-                Err(_elapsed) => Answer {
-                    outcome: Outcome::TimedOut,
-                    detail: format!("no answer within {timeout:?}"),
-                },
+                Ok(Err(Silence { outcome, detail })) => {
+                    Answer::new(outcome, reading.shown(detail.as_bytes()))
+                }
+                Err(_elapsed) => {
+                    Answer::new(Outcome::TimedOut, format!("no answer within {timeout:?}"))
+                }
             })
         })
     }
@@ -204,7 +232,6 @@ mod tests {
     use super::*;
     use crate::deliver::sample;
     use http_body_util::BodyExt;
-    use std::sync::Arc;
     use tokio::sync::Semaphore;
     use tower::service_fn;
 
@@ -217,7 +244,7 @@ mod tests {
 
     async fn attempt(stack: &mut Stack) -> impl Future<Output = Answer> + Send + 'static {
         std::future::poll_fn(|cx| stack.poll_room(cx)).await;
-        stack.attempt(Try {
+        stack.attempt(Try::One {
             request: Request::new(Full::default()),
             reading: sample::reading(),
         })
@@ -229,7 +256,7 @@ mod tests {
             timeout: Duration::from_secs(10),
             ..sample::destination()
         };
-        Stack::new(&destination, &Memory::new(&destination), client)
+        Stack::new(&destination, &sample::memory(&destination), client)
     }
 
     fn has_room(stack: &mut Stack) -> bool {
@@ -240,7 +267,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_silence_is_a_time_out_at_its_deadline() {
-        let mut stack = stack(1, BoxService::new(service_fn(|_| std::future::pending())));
+        let mut stack = stack(
+            1,
+            BoxCloneService::new(service_fn(|_| std::future::pending())),
+        );
         let start = Instant::now();
         let answer = attempt(&mut stack).await.await;
         assert_eq!(
@@ -257,7 +287,7 @@ mod tests {
                 .boxed_unsync();
             Ok(Response::builder().status(201).body(endless).unwrap())
         });
-        let mut stack = stack(1, BoxService::new(client));
+        let mut stack = stack(1, BoxCloneService::new(client));
         let start = Instant::now();
         let answer = attempt(&mut stack).await.await;
         assert_eq!(
@@ -295,7 +325,7 @@ mod tests {
                 }
             })
         };
-        let mut stack = stack(2, BoxService::new(client));
+        let mut stack = stack(2, BoxCloneService::new(client));
         for round in 0..10_000 {
             let (first, second) = (attempt(&mut stack).await, attempt(&mut stack).await);
             assert!(!has_room(&mut stack), "round {round}");

@@ -13,7 +13,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::client::client;
 use super::hostile::{Hostile, Step};
-use super::stack::{Answer, Memory, Stack, Try};
+use super::stack::{Answer, Stack, Try};
 use super::{Destination, request, sample};
 use crate::transform::Outgoing;
 
@@ -97,10 +97,14 @@ async fn attempt(destination: &Destination, url: &str) -> Answer {
         |_, _, _, _| unreachable!(),
     )
     .unwrap();
-    let mut stack = Stack::new(destination, &Memory::new(destination), client(destination));
+    let mut stack = Stack::new(
+        destination,
+        &sample::memory(destination),
+        client(destination),
+    );
     std::future::poll_fn(|cx| stack.poll_room(cx)).await;
     stack
-        .attempt(Try {
+        .attempt(Try::One {
             request,
             reading: sample::reading(),
         })

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::client::client;
 use super::hostile::{Hostile, Step};
-use super::stack::{Answer, Client, Memory, Stack, Try};
+use super::stack::{Answer, Client, Stack, Try};
 use super::{Destination, request, sample};
 use crate::payload::Payload;
 use crate::secret::Secret;
@@ -52,11 +52,11 @@ pub(super) async fn attempt(stack: &mut Stack, outgoing: &Outgoing) -> Answer {
         ..sample::reading()
     };
     std::future::poll_fn(|cx| stack.poll_room(cx)).await;
-    stack.attempt(Try { request, reading }).await
+    stack.attempt(Try::One { request, reading }).await
 }
 
 pub(super) fn stack(destination: &Destination, client: Client) -> Stack {
-    Stack::new(destination, &Memory::new(destination), client)
+    Stack::new(destination, &sample::memory(destination), client)
 }
 
 async fn once(destination: &Destination, url: &str) -> Answer {
@@ -103,10 +103,13 @@ async fn the_bytes_on_the_wire_are_these() {
     let answer = attempt(&mut stack(&destination, client(&destination)), &outgoing).await;
     assert_eq!(
         answer,
-        Answer::new(Outcome::Answered {
-            status: 200,
-            retry_after: None
-        })
+        Answer::new(
+            Outcome::Answered {
+                status: 200,
+                retry_after: None
+            },
+            String::new()
+        )
     );
     let heard = String::from_utf8(server.heard.lock().await.clone()).unwrap();
     let id = sample::event(1, None, "message").id;
@@ -141,17 +144,16 @@ fn a_preview_is_what_would_be_sent() {
             event_type: event_type.into(),
             ..event.clone()
         };
-        super::preview(
-            &sample::destination(),
-            &event,
-            None,
-            &payload,
-            &sample::action(),
-            None,
-            sample::start(),
-        )
+        let call = crate::vendor::Call {
+            event: &event,
+            contents: &crate::vendor::Contents::known(&event, None, &payload),
+            action: &sample::action(),
+            customer: None,
+            now: sample::start(),
+        };
+        super::preview(&sample::destination(), &call, &Default::default())
     };
-    let shown = preview("message").unwrap();
+    let shown = preview("message").unwrap().unwrap();
     let names: Vec<_> = shown.headers.keys().map(http::HeaderName::as_str).collect();
     assert_eq!(
         names,

@@ -21,6 +21,7 @@ use super::lanes::{LaneId, Lanes, Tried, Turn};
 use super::ledger::Ledger;
 use super::report::Report;
 use super::stack::{Answer, Client, Memory, Stack, Try};
+use super::talk::{self, Talk};
 use super::{Destination, Means, Order, State, request};
 use crate::clock::Timestamp;
 use crate::event::{DestinationName, Event, Offset};
@@ -94,7 +95,7 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
             paused,
             ..
         } = news.borrow_and_update().clone();
-        let memory = Memory::new(&destination);
+        let memory = Memory::new(&destination, means.accounts.desk(&destination));
         let report = Report::new(&destination.name, means.metrics.clone(), state);
         report.paused(paused || destination.paused);
         Self {
@@ -208,7 +209,8 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
         }
         if !Arc::ptr_eq(&destination, &self.destination) {
             if destination.fingerprint != self.destination.fingerprint {
-                self.memory.adopt(&destination);
+                let desk = self.means.accounts.desk(&destination);
+                self.memory.adopt(&destination, desk);
                 self.stack = Stack::new(
                     &destination,
                     &self.memory,
@@ -290,9 +292,41 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
             turn.tried = Some(tried);
         }
         let customer = self.ledger.customer(&delivery.stored.event).await;
+        if self.destination.writer.dialogue().is_some() {
+            return self.begin_talk(turn, delivery, customer).await;
+        }
         match self.write(&delivery, customer.as_deref()) {
             Ok(outgoing) => self.launch(turn, delivery, outgoing),
             Err(unsendable) => self.unsendable(turn, &delivery, unsendable),
+        }
+    }
+
+    /// What waits for a link has made no request and is no attempt: so the
+    /// first step is looked at before one begins.
+    async fn begin_talk(&mut self, turn: Turn, delivery: Delivery, customer: Option<Arc<str>>) {
+        let means = talk::Means {
+            links: self.ledger.links(),
+            intake: Arc::clone(&self.means.intake),
+            desk: Arc::clone(&self.memory.desk),
+            clock: self.means.clock.clone(),
+            read: self.means.read,
+            sign: self.means.sign,
+        };
+        let number = next_number(&turn, &delivery);
+        let known = talk::known(&means, &self.destination, &delivery, customer.as_deref()).await;
+        let talk = Talk {
+            // What could not be read is asked for again, and then is an attempt.
+            loaded: known.is_ok(),
+            known: known.unwrap_or_default(),
+            means,
+            destination: Arc::clone(&self.destination),
+            delivery: delivery.clone(),
+            customer,
+            number,
+        };
+        match talk.first() {
+            Err(unsendable) => self.unsendable(turn, &delivery, unsendable),
+            Ok(()) => self.fly(turn, delivery, Try::Talk(Box::new(talk)), false),
         }
     }
 
@@ -310,40 +344,32 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
     }
 
     fn launch(&mut self, turn: Turn, delivery: Delivery, outgoing: Outgoing) {
-        let (now, at) = (self.steady.now(), self.means.clock.now());
-        let before = turn
-            .tried
-            .map_or(0, |tried| tried.attempts)
-            .max(delivery.attempts);
-        let number = before.saturating_add(1);
-        let sent = match request::request(
+        let request = request::request(
             &outgoing,
             &delivery.stored.event,
-            number,
-            at,
+            next_number(&turn, &delivery),
+            self.means.clock.now(),
             self.means.sign,
-        ) {
-            Ok(sent) => sent,
-            Err(unsendable) => return self.unsendable(turn, &delivery, unsendable),
-        };
+        );
+        match request {
+            Ok(request) => {
+                let clock = &self.means.clock;
+                let reading = Reading::of(&self.destination, &outgoing, &request, clock);
+                let attempt = Try::One { request, reading };
+                self.fly(turn, delivery, attempt, outgoing.late);
+            }
+            Err(unsendable) => self.unsendable(turn, &delivery, unsendable),
+        }
+    }
+
+    /// From here on it is an attempt.
+    fn fly(&mut self, turn: Turn, delivery: Delivery, attempt: Try, late: bool) {
+        let (now, at) = (self.steady.now(), self.means.clock.now());
+        let number = next_number(&turn, &delivery);
         if !self.ledger.start(turn.offset) {
             return self.lanes.end(turn, now);
         }
-        let reading = Reading {
-            writer: self.destination.writer.clone(),
-            clock: self.means.clock.clone(),
-            sensitive: sent
-                .headers()
-                .values()
-                .filter(|value| value.is_sensitive())
-                .cloned()
-                .collect(),
-            secrets: outgoing.redact,
-        };
-        let answer = self.stack.attempt(Try {
-            request: sent,
-            reading,
-        });
+        let answer = self.stack.attempt(attempt);
         let task = self.attempts.spawn(async move {
             let started = Instant::now();
             (answer.await, started.elapsed())
@@ -351,7 +377,7 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
         // A delivery that only waited for its customer has not been tried.
         let since = turn
             .tried
-            .filter(|_| before > 0)
+            .filter(|_| number > 1)
             .map_or(now, |tried| tried.since);
         self.in_air.insert(
             task.id(),
@@ -361,10 +387,10 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
                 number,
                 at,
                 since,
-                late: outgoing.late,
+                late,
             },
         );
-        let ends_by = Instant::now() + self.destination.timeout;
+        let ends_by = Instant::now() + talk::longest(&self.destination);
         self.busy_until = self.busy_until.max(Some(ends_by));
         self.report.began(self.busy_until);
         self.report.now_in_air(self.attempts.len());
@@ -387,6 +413,7 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
                 None => break,
             }
         }
+        self.memory.desk.leave(&self.destination.name);
         let abandoned = self.attempts.len();
         self.attempts.shutdown().await;
         self.report.ended(abandoned);
@@ -409,6 +436,12 @@ impl Steady {
     fn instant(&self, at: Timestamp) -> Instant {
         self.base + at.since(self.start)
     }
+}
+
+/// Attempts are counted from 1, over all runs.
+fn next_number(turn: &Turn, delivery: &Delivery) -> u32 {
+    let before = turn.tried.map_or(0, |tried| tried.attempts);
+    before.max(delivery.attempts).saturating_add(1)
 }
 
 async fn sleep_until(at: Option<Instant>) {

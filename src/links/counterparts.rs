@@ -55,6 +55,12 @@ impl Links {
             .await
     }
 
+    /// As [`Links::counterpart`] for whoever only looks. Blocks.
+    pub fn read_counterpart(&self, what: What, ours: &str, place: &Place) -> Option<Counterpart> {
+        let found = self.handle.shared.counterpart(what, ours, place);
+        found.unwrap_or_default()
+    }
+
     /// Writes all or none; durable when it returns. A conversation's link to
     /// the place of a source is written the other way round, too.
     pub async fn edit(&self, edits: Vec<Edit>) -> Result<(), LinksError> {

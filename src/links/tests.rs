@@ -113,11 +113,11 @@ impl StorageBackend for Fragile {
     }
 }
 
-fn broken(path: &Path) -> PathBuf {
+pub(super) fn broken(path: &Path) -> PathBuf {
     path.with_extension("broken")
 }
 
-fn open_fragile(path: &Path) -> Result<Database, DatabaseError> {
+pub(super) fn open_fragile(path: &Path) -> Result<Database, DatabaseError> {
     let file = OpenOptions::new().read(true).write(true).open(path);
     let fragile = Fragile(file.map_err(redb::StorageError::Io)?, broken(path));
     Database::builder().create_with_backend(fragile)

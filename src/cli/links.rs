@@ -1,0 +1,207 @@
+//! `hookfan links`: what conversations and users are called over there, where
+//! no vendor lets the gateway find out by itself.
+
+use serde_json::{Value, json};
+
+use super::client::{Admin, Target};
+use super::print::{cell, new_table};
+use super::{Exit, Usage, block_on, say, say_json};
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Links {
+    /// What is linked, in order of our own names
+    List(List),
+    /// Link a conversation (or a user) to its name at a destination
+    Set(Set),
+    /// Forget a link
+    Remove(Remove),
+    /// Link many: a CSV of destination,ours,id
+    Import(Import),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct List {
+    /// Only at this destination
+    #[arg(long, value_name = "NAME")]
+    destination: Option<String>,
+    /// Only what begins so, such as qiscus/
+    #[arg(long, value_name = "PREFIX")]
+    ours: Option<String>,
+    /// Only users
+    #[arg(long)]
+    users: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+  hookfan links set --destination support qiscus/1375619 3f2504e0-4f89-11d3-9a0c-0305e82c3301
+  hookfan dead retry --destination support --reason unlinked")]
+pub(super) struct Set {
+    #[arg(long, value_name = "NAME")]
+    destination: String,
+    /// A conversation's key, as events show it: <source>/<conversation>
+    ours: String,
+    /// Its name over there
+    id: String,
+    /// It is a user: <source>/<user>
+    #[arg(long)]
+    user: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Remove {
+    #[arg(long, value_name = "NAME")]
+    destination: String,
+    /// <source>/<conversation>
+    ours: String,
+    /// It is a user: <source>/<user>
+    #[arg(long)]
+    user: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Each line is destination,ours,id; lines that begin with # are skipped. Repeating it is safe.")]
+pub(super) struct Import {
+    /// The file, or - for standard input
+    file: String,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// As many as the gateway takes at once.
+const STEP: usize = 1000;
+
+impl Links {
+    pub(super) fn run(self) -> anyhow::Result<Exit> {
+        match self {
+            Self::List(list) => list.run(),
+            Self::Set(set) => set.run(),
+            Self::Remove(remove) => remove.run(),
+            Self::Import(import) => import.run(),
+        }
+    }
+}
+
+impl List {
+    fn run(self) -> anyhow::Result<Exit> {
+        let links = block_on(async { self.all(&self.target.admin()?).await })?;
+        if self.target.json {
+            say_json(&json!({"links": links}));
+            return Ok(Exit::Ok);
+        }
+        const COLUMNS: [&str; 5] = ["ours", "destinations", "id", "standing", "what"];
+        let mut table = new_table(&COLUMNS);
+        for link in &links {
+            table.add_row(COLUMNS.map(|name| match &link[name] {
+                Value::Array(names) => names.iter().map(cell).collect::<Vec<_>>().join(" "),
+                other => cell(other),
+            }));
+        }
+        say(&table.to_string());
+        Ok(Exit::Ok)
+    }
+
+    /// Page by page.
+    async fn all(&self, admin: &Admin) -> anyhow::Result<Vec<Value>> {
+        let mut links = Vec::new();
+        let mut after: Option<String> = None;
+        loop {
+            let mut query = url::form_urlencoded::Serializer::new(String::new());
+            for (name, value) in [
+                ("destination", self.destination.as_deref()),
+                ("ours", self.ours.as_deref()),
+                ("what", self.users.then_some("user")),
+                ("after", after.as_deref()),
+            ] {
+                if let Some(value) = value {
+                    query.append_pair(name, value);
+                }
+            }
+            let page = admin
+                .get(&format!("/api/v1/links?{}", query.finish()))
+                .await?;
+            links.extend(page["links"].as_array().into_iter().flatten().cloned());
+            after = page["next"].as_str().map(str::to_owned);
+            if after.is_none() {
+                return Ok(links);
+            }
+        }
+    }
+}
+
+fn what(user: bool) -> &'static str {
+    if user { "user" } else { "conversation" }
+}
+
+impl Set {
+    fn run(self) -> anyhow::Result<Exit> {
+        let link = json!({
+            "destination": self.destination, "ours": self.ours, "id": self.id, "what": what(self.user),
+        });
+        change(&self.target, "set", vec![link], "linked")
+    }
+}
+
+impl Remove {
+    fn run(self) -> anyhow::Result<Exit> {
+        let link = json!({
+            "destination": self.destination, "ours": self.ours, "what": what(self.user),
+        });
+        change(&self.target, "remove", vec![link], "removed")
+    }
+}
+
+impl Import {
+    fn run(self) -> anyhow::Result<Exit> {
+        let text = super::explain::read_body(&self.file)?;
+        let text = String::from_utf8(text.to_vec())
+            .map_err(|_| Usage(format!("{}: not UTF-8", self.file)))?;
+        let mut links = Vec::new();
+        for (number, line) in (1..).zip(text.lines()) {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            // An id of ours may hold a comma; a name or an id over there does not.
+            let fields = line.split_once(',').and_then(|(destination, rest)| {
+                rest.rsplit_once(',')
+                    .map(|(ours, id)| (destination, ours, id))
+            });
+            let Some((destination, ours, id)) = fields else {
+                let file = &self.file;
+                return Err(Usage(format!("{file}:{number}: write destination,ours,id")).into());
+            };
+            links.push(json!({
+                "destination": destination.trim(), "ours": ours.trim(), "id": id.trim(),
+            }));
+        }
+        change(&self.target, "set", links, "linked")
+    }
+}
+
+fn change(target: &Target, verb: &str, links: Vec<Value>, done: &str) -> anyhow::Result<Exit> {
+    let count = block_on(async {
+        let admin = target.admin()?;
+        let mut count = 0;
+        for step in links.chunks(STEP) {
+            let answer = admin
+                .post(&format!("/api/v1/links:{verb}"), &json!({"links": step}))
+                .await?;
+            count += answer["done"].as_u64().unwrap_or(0);
+        }
+        Ok(count)
+    })?;
+    if target.json {
+        say_json(&json!({"done": count}));
+    } else {
+        say(&format!("{count} {done}"));
+    }
+    Ok(Exit::Ok)
+}

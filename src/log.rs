@@ -21,8 +21,8 @@
 //!   deliveries go on, and it mends itself.
 //! * An [`Offset`] is a segment's id and a position in it, so that a record is
 //!   read without an index.
-//! * An account (`ledger`) is a pure fold of the log. It holds what is open,
-//!   never what merely waits.
+//! * An account (`ledger`) is a pure fold of the log. It holds what was handed
+//!   out, never what merely waits in the log.
 //! * After a start a new segment begins; what lies behind is never changed.
 
 mod account;
@@ -39,6 +39,7 @@ pub mod inspect;
 mod ledger;
 mod letter;
 mod listed;
+mod parked;
 mod read;
 mod record;
 mod recover;

@@ -76,8 +76,7 @@ impl AccountState {
     /// or in memory. Between the last copy read and the next `peek` it is the
     /// last one's time, which may be earlier.
     pub(super) fn oldest(&self) -> Option<Timestamp> {
-        let open = self.ledger.open.first_key_value();
-        let open = open.map(|(at, open)| (*at, open.accepted_at));
+        let open = self.ledger.oldest();
         let front = self
             .upcoming
             .front()
@@ -245,7 +244,7 @@ impl Account {
                     state.ledger.advance(upcoming.next);
                     continue;
                 }
-                if state.ledger.open.contains_key(&at) {
+                if state.ledger.find(at).is_some() {
                     // A former run tried it already; it is open, so settle it as such.
                     state.ledger.advance(upcoming.next);
                     let open = state.ledger.settle(at, Settlement::Dropped);
@@ -287,7 +286,7 @@ impl Account {
     ) -> io::Result<(Vec<Offset>, bool)> {
         let more = self.fill(shared)?;
         let mut state = lock(&self.state);
-        while state.ledger.open.len() < limit {
+        while state.ledger.handed_out() < limit {
             let Some(upcoming) = state.pop() else { break };
             let accepted_at = upcoming.stored.event.accepted_at;
             state.ledger.hand_out(
@@ -297,7 +296,7 @@ impl Account {
                 accepted_at,
             );
         }
-        let open: Vec<Offset> = state.ledger.open.keys().take(limit).copied().collect();
+        let open = state.ledger.first_of(Offset(0)..Offset(u64::MAX), limit);
         let more = more || !open.is_empty();
         Ok((open, more))
     }

@@ -1,18 +1,26 @@
 //! The accounts as they stood at one place in the log, so that a restart reads
 //! little. Two are kept: the last one, and the one before it.
+//!
+//! One can be large where much is parked. It is written in slices, each synced,
+//! so that who writes it can do other work in between.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::SourceTotals;
 use super::disk::{Disk, DiskFile};
 use super::ledger::{Ledger, Open, Pending};
+use super::parked::Stretch;
 use super::record::{In, Name, Out};
-use super::segment::{FORMAT, LogId, Summary};
+use super::segment::{LogId, Summary};
 use crate::clock::Timestamp;
 use crate::event::{Offset, SourceName};
 
+/// The newest format of a checkpoint that this version reads; 1 knew nothing
+/// parked.
+pub(super) const FORMAT: u32 = 2;
 const MAGIC: [u8; 8] = *b"hookfanc";
 pub(super) const FILE: &str = "checkpoint";
 pub(super) const OLD: &str = "checkpoint.old";
@@ -46,22 +54,34 @@ pub(super) enum Found {
     Nothing,
 }
 
+/// A checkpoint on its way to the disk.
+#[derive(Debug)]
+pub(super) struct Unfinished {
+    pub(super) position: Offset,
+    file: Arc<dyn DiskFile>,
+    rest: VecDeque<Part>,
+    written: u64,
+    crc: u32,
+}
+
+/// What is left to write: small things in one piece, what is parked as the
+/// ledger holds it.
+#[derive(Debug)]
+enum Part {
+    Bytes(Vec<u8>),
+    Parked(Stretch),
+}
+
 impl Checkpoint {
-    /// Replaces the last one; it becomes the old one.
-    pub(super) fn write(&self, disk: &dyn Disk, folder: &Path) -> io::Result<()> {
-        let temporary = folder.join(TEMPORARY);
-        let bytes = self.bytes();
-        let file = disk.create(&temporary)?;
-        file.write_all_at(&bytes, 0)?;
-        file.sync_data()?;
-        drop(file);
-        let current = folder.join(FILE);
-        match disk.rename(&current, &folder.join(OLD)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        disk.rename(&temporary, &current)?;
-        disk.sync_dir(folder)
+    /// Begins to replace the last one, which stays until all is written.
+    pub(super) fn begin(&self, disk: &dyn Disk, folder: &Path) -> io::Result<Unfinished> {
+        Ok(Unfinished {
+            position: self.position,
+            file: disk.create(&folder.join(TEMPORARY))?,
+            rest: self.parts(),
+            written: 0,
+            crc: 0,
+        })
     }
 
     pub(super) fn read(disk: &dyn Disk, path: &Path) -> io::Result<Found> {
@@ -94,14 +114,15 @@ impl Checkpoint {
         }
         match input.u32() {
             Some(format) if format > FORMAT => Found::Newer(format),
-            Some(_) => Self::fields(input).map_or(Found::Nothing, |checkpoint| {
+            Some(format) => Self::fields(input, format).map_or(Found::Nothing, |checkpoint| {
                 Found::Whole(Box::new(checkpoint))
             }),
             None => Found::Nothing,
         }
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    fn parts(&self) -> VecDeque<Part> {
+        let mut parts = VecDeque::new();
         let mut bytes = Vec::new();
         let mut out = Out(&mut bytes);
         out.raw(&MAGIC);
@@ -111,9 +132,15 @@ impl Checkpoint {
         out.count(self.names.len());
         self.names.iter().for_each(|name| name.write(&mut out));
         out.count(self.accounts.len());
-        self.accounts
-            .iter()
-            .for_each(|account| account.write(&mut out));
+        for account in &self.accounts {
+            account.write_head(&mut Out(&mut bytes));
+            for stretch in account.ledger.parked.stretches() {
+                push(&mut parts, std::mem::take(&mut bytes));
+                parts.push_back(Part::Parked(stretch.clone()));
+            }
+            account.write_rest(&mut Out(&mut bytes));
+        }
+        let mut out = Out(&mut bytes);
         out.count(self.sources.len());
         for (name, totals) in &self.sources {
             out.text(name.as_str());
@@ -130,11 +157,11 @@ impl Checkpoint {
             out.u64(summary.events);
             out.u64(summary.lowest);
         }
-        out.u32(crc32c::crc32c(out.0));
-        bytes
+        push(&mut parts, bytes);
+        parts
     }
 
-    fn fields(mut input: In<'_>) -> Option<Self> {
+    fn fields(mut input: In<'_>, format: u32) -> Option<Self> {
         let mut checkpoint = Self {
             log: input.id()?,
             position: Offset(input.u64()?),
@@ -144,7 +171,9 @@ impl Checkpoint {
             checkpoint.names.push(Name::read(&mut input)?);
         }
         for _ in 0..input.count(64)? {
-            checkpoint.accounts.push(AccountState::read(&mut input)?);
+            checkpoint
+                .accounts
+                .push(AccountState::read(&mut input, format)?);
         }
         for _ in 0..input.count(28)? {
             let name = input.text()?.into();
@@ -170,8 +199,68 @@ impl Checkpoint {
     }
 }
 
+impl Unfinished {
+    /// Writes the next slice. `true`: it was the last one, and this is the
+    /// checkpoint now; the one before it is the old one.
+    pub(super) fn go_on(&mut self, disk: &dyn Disk, folder: &Path) -> io::Result<bool> {
+        let mut bytes = Vec::with_capacity(SLICE_BYTES);
+        while bytes.len() < SLICE_BYTES
+            && let Some(part) = self.rest.pop_front()
+        {
+            match part {
+                Part::Bytes(part) => bytes.extend_from_slice(&part),
+                Part::Parked(stretch) => write_stretch(&mut bytes, &stretch),
+            }
+        }
+        self.crc = crc32c::crc32c_append(self.crc, &bytes);
+        let last = self.rest.is_empty();
+        if last {
+            bytes.extend_from_slice(&self.crc.to_le_bytes());
+        }
+        self.file.write_all_at(&bytes, self.written)?;
+        self.file.sync_data()?;
+        self.written += bytes.len() as u64;
+        if last {
+            replace(disk, folder)?;
+        }
+        Ok(last)
+    }
+}
+
+fn replace(disk: &dyn Disk, folder: &Path) -> io::Result<()> {
+    let current = folder.join(FILE);
+    match disk.rename(&current, &folder.join(OLD)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    disk.rename(&folder.join(TEMPORARY), &current)?;
+    disk.sync_dir(folder)
+}
+
+/// Leaves no part larger than a slice.
+fn push(parts: &mut VecDeque<Part>, bytes: Vec<u8>) {
+    if bytes.len() <= SLICE_BYTES {
+        parts.extend((!bytes.is_empty()).then_some(Part::Bytes(bytes)));
+    } else {
+        let pieces = bytes.chunks(SLICE_BYTES);
+        parts.extend(pieces.map(|piece| Part::Bytes(piece.to_vec())));
+    }
+}
+
+fn write_stretch(bytes: &mut Vec<u8>, stretch: &Stretch) {
+    let mut out = Out(bytes);
+    out.u32(stretch.segment);
+    out.count(stretch.copies.len());
+    for copy in stretch.copies.iter() {
+        out.u32(copy.position);
+        out.u32(copy.size);
+        out.at(copy.accepted_at);
+    }
+}
+
 impl AccountState {
-    fn write(&self, out: &mut Out<'_>) {
+    /// What is parked comes after this.
+    fn write_head(&self, out: &mut Out<'_>) {
         out.u32(self.id);
         out.u8(u8::from(self.paused));
         out.maybe_at(self.head_at);
@@ -186,6 +275,11 @@ impl AccountState {
         ] {
             out.u64(total);
         }
+        out.count(ledger.parked.stretches().len());
+    }
+
+    fn write_rest(&self, out: &mut Out<'_>) {
+        let ledger = &self.ledger;
         out.count(ledger.open.len());
         for (at, open) in &ledger.open {
             out.u64(at.0);
@@ -206,7 +300,7 @@ impl AccountState {
         }
     }
 
-    fn read(input: &mut In<'_>) -> Option<Self> {
+    fn read(input: &mut In<'_>, format: u32) -> Option<Self> {
         let mut state = Self {
             id: input.u32()?,
             paused: input.u8()? != 0,
@@ -220,6 +314,14 @@ impl AccountState {
         ledger.dropped = input.u64()?;
         ledger.pending_bytes = input.u64()?;
         ledger.read = Offset(input.u64()?);
+        let stretches = if format < 2 { 0 } else { input.count(8)? };
+        for _ in 0..stretches {
+            let segment = input.u32()?;
+            for _ in 0..input.count(16)? {
+                let at = Offset::new(segment, input.u32()?);
+                ledger.parked.insert(at, input.u32()?, input.at()?);
+            }
+        }
         for _ in 0..input.count(48)? {
             let at = Offset(input.u64()?);
             let open = Open {
@@ -231,7 +333,7 @@ impl AccountState {
                 last_fact: Some(Offset(input.u64()?)).filter(|at| at.0 != 0),
                 in_flight: false,
             };
-            ledger.open.insert(at, open);
+            ledger.hold(at, open);
         }
         for _ in 0..input.count(8)? {
             ledger.ahead.insert(Offset(input.u64()?));
@@ -249,3 +351,6 @@ impl AccountState {
         Some(state)
     }
 }
+
+/// What is written, and synced, at once: nobody waits longer for a checkpoint.
+pub(super) const SLICE_BYTES: usize = 256 * 1024;

@@ -67,7 +67,7 @@ pub(super) fn newest_checkpoint(
                 return Err(OpenError::NewerFormat {
                     path,
                     found,
-                    known: FORMAT,
+                    known: checkpoint::FORMAT,
                 });
             }
             Found::Nothing => {}

@@ -1,16 +1,20 @@
 //! A destination's account, folded from the log: what it is owed, what became
 //! of it, and what is still open. Pure: no I/O, no clock.
 //!
-//! It holds what is open, never what merely waits: a million events behind a
-//! dead destination are one count per segment.
+//! It holds what was handed out, never what merely waits in the log: a million
+//! events behind a dead destination are one count per segment. Of what was
+//! handed out, only that is open of which there is something to know; the rest
+//! is parked.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
+use super::parked::{Parked, Waiting};
 use crate::clock::Timestamp;
 use crate::event::Offset;
 use crate::settle::Settlement;
 
-/// A copy that was handed out and is not settled.
+/// A copy that was handed out, was tried and is not settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Open {
     /// Attempts that ended.
@@ -37,6 +41,17 @@ impl Open {
             in_flight: false,
         }
     }
+
+    /// Nothing is known of it that a parked copy would not say.
+    fn is_untried(&self) -> bool {
+        *self == Self::new(self.size, self.accepted_at)
+    }
+}
+
+impl From<Waiting> for Open {
+    fn from(waiting: Waiting) -> Self {
+        Self::new(waiting.size, waiting.accepted_at)
+    }
 }
 
 /// What is pending in one segment.
@@ -56,6 +71,8 @@ pub(super) struct Ledger {
     /// Everything owed below was handed out or settled.
     pub(super) read: Offset,
     pub(super) open: BTreeMap<Offset, Open>,
+    /// Handed out, and not tried yet: none of them is in `open`.
+    pub(super) parked: Parked,
     /// Settled although not below `read`: what a former run read further than
     /// its checkpoint says.
     pub(super) ahead: BTreeSet<Offset>,
@@ -73,7 +90,7 @@ impl Ledger {
 
     /// Pending and not handed out.
     pub(super) fn unread(&self) -> u64 {
-        self.pending().saturating_sub(self.open.len() as u64)
+        self.pending().saturating_sub(self.handed_out() as u64)
     }
 
     /// One more copy is owed.
@@ -105,11 +122,20 @@ impl Ledger {
         if settled {
             return None;
         }
-        let open = self
-            .open
-            .entry(at)
-            .or_insert_with(|| Open::new(size, accepted_at));
-        Some(*open)
+        if let Some(open) = self.open.get(&at) {
+            return Some(*open);
+        }
+        self.parked.insert(at, size, accepted_at);
+        Some(Open::new(size, accepted_at))
+    }
+
+    /// A copy that was handed out gets a state of its own. `None`: it is
+    /// settled.
+    pub(super) fn open_up(&mut self, at: Offset) -> Option<&mut Open> {
+        if let Some(waiting) = self.parked.remove(at) {
+            self.open.insert(at, waiting.into());
+        }
+        self.open.get_mut(&at)
     }
 
     /// Everything owed below `next` was handed out or settled.
@@ -128,7 +154,7 @@ impl Ledger {
         first_at: Timestamp,
         not_before: Timestamp,
     ) -> bool {
-        let Some(open) = self.open.get_mut(&at) else {
+        let Some(open) = self.open_up(at) else {
             return false;
         };
         open.attempts = open.attempts.max(number);
@@ -141,7 +167,7 @@ impl Ledger {
     /// The same, as read from the log: the copy may not have been handed out
     /// yet as far as this ledger knows.
     pub(super) fn replay_retrying(&mut self, fact: &super::record::Retrying, record: Offset) {
-        let known = self.open.contains_key(&fact.event);
+        let known = self.find(fact.event).is_some();
         if !known {
             if fact.event < self.read
                 || self.ahead.contains(&fact.event)
@@ -163,9 +189,12 @@ impl Ledger {
         }
     }
 
-    /// An open copy ends. `None`: it was not open (any more).
+    /// A copy that was handed out ends. `None`: it has ended already.
     pub(super) fn settle(&mut self, at: Offset, settlement: Settlement) -> Option<Open> {
-        let open = self.open.remove(&at)?;
+        let open = match self.parked.remove(at) {
+            Some(waiting) => waiting.into(),
+            None => self.open.remove(&at)?,
+        };
         if at >= self.read {
             // A former run handed it out; this one has yet to read past it.
             self.ahead.insert(at);
@@ -201,11 +230,13 @@ impl Ledger {
     }
 
     /// What can no longer be read in a segment whose end was passed: owed, but
-    /// neither open nor among the `waiting` that were found.
+    /// neither handed out nor among the `waiting` that were found.
     pub(super) fn unfound(&self, segment: u32, waiting: Pending) -> Pending {
         let pending = self.pending_in.get(&segment).copied().unwrap_or_default();
         let range = Offset::new(segment, 0)..Offset::new(segment, u32::MAX);
-        let (mut count, mut bytes) = (u64::from(waiting.count), waiting.bytes);
+        let parked = self.parked.pending_in(segment);
+        let mut count = u64::from(waiting.count) + u64::from(parked.count);
+        let mut bytes = waiting.bytes + parked.bytes;
         for open in self.open.range(range).map(|(_, open)| open) {
             count += 1;
             bytes += u64::from(open.size);
@@ -241,17 +272,56 @@ impl Ledger {
             copy.dead = copy.dead.saturating_sub(1);
             copy.owed = copy.owed.saturating_sub(1);
             copy.owe(at, open.size);
-            copy.open.insert(at, open);
+            copy.hold(at, open);
         }
         copy
     }
 
-    /// The oldest copy that was handed out and is not in the air.
+    /// A copy that was handed out, from what is known of it. An attempt that
+    /// left no fact was none.
+    pub(super) fn hold(&mut self, at: Offset, open: Open) {
+        if open.is_untried() {
+            self.parked.insert(at, open.size, open.accepted_at);
+        } else {
+            self.open.insert(at, open);
+        }
+    }
+
+    /// How many copies were handed out and are not settled.
+    pub(super) fn handed_out(&self) -> usize {
+        self.open.len() + self.parked.len()
+    }
+
+    /// What is known of a copy that was handed out and is not settled.
+    pub(super) fn find(&self, at: Offset) -> Option<Open> {
+        let open = self.open.get(&at).copied();
+        open.or_else(|| self.parked.get(at).map(Open::from))
+    }
+
+    /// The first of those within a range, in accepted order.
+    pub(super) fn first_of(&self, range: Range<Offset>, limit: usize) -> Vec<Offset> {
+        let open = self.open.range(range.clone()).map(|(at, _)| *at);
+        let mut first: Vec<Offset> = open.take(limit).collect();
+        first.extend(self.parked.range(range).take(limit));
+        first.sort_unstable();
+        first.truncate(limit);
+        first
+    }
+
+    /// The oldest of them, and when it was accepted.
+    pub(super) fn oldest(&self) -> Option<(Offset, Timestamp)> {
+        let open = self.open.first_key_value();
+        let open = open.map(|(at, open)| (*at, open.accepted_at));
+        let parked = self.parked.first();
+        let parked = parked.map(|(at, waiting)| (at, waiting.accepted_at));
+        open.into_iter().chain(parked).min()
+    }
+
+    /// The oldest of them that is not in the air.
     pub(super) fn oldest_idle(&self) -> Option<Offset> {
-        self.open
-            .iter()
-            .find(|(_, open)| !open.in_flight)
-            .map(|(at, _)| *at)
+        let open = self.open.iter().find(|(_, open)| !open.in_flight);
+        let parked = self.parked.first().map(|(at, _)| at);
+        open.map(|(at, _)| *at).into_iter().chain(parked).min()
     }
 
     fn is_pending_in(&self, at: Offset) -> bool {

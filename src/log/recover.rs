@@ -392,13 +392,7 @@ impl Fold {
                 .collect();
             for id in missing {
                 let range = Offset::new(id, 0)..Offset::new(id, u32::MAX);
-                let open: Vec<Offset> = account
-                    .ledger
-                    .open
-                    .range(range)
-                    .map(|(at, _)| *at)
-                    .collect();
-                for at in open {
+                for at in account.ledger.first_of(range, usize::MAX) {
                     account.ledger.settle(at, Settlement::Dead(Reason::Damaged));
                 }
                 let lost = account

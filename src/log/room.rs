@@ -6,6 +6,7 @@
 //! record. Events leave a reserve of it to the facts: deliveries and their
 //! settlements go on while the disk is full.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -235,7 +236,7 @@ impl Writer {
         });
         self.names_written = 0;
         self.put_new_names()?;
-        self.checkpoint()?;
+        self.begin_checkpoint()?;
         // After the checkpoint, which stands before what is drawn now.
         self.lose_passed(id)?;
         Ok(true)
@@ -269,24 +270,78 @@ impl Writer {
         Ok(())
     }
 
-    pub(super) fn wants_checkpoint(&self) -> bool {
-        self.since_checkpoint >= CHECKPOINT_BYTES || self.facts_in_memory
+    /// Writes at a checkpoint for a little while: the next slice of the one
+    /// under way, or the first of one that is due. Everything drawn is written.
+    pub(super) fn keep_checkpoint(&mut self) -> Result<(), Broken> {
+        if self.unfinished.is_some() {
+            return self.checkpoint_slice();
+        }
+        if self.since_checkpoint >= CHECKPOINT_BYTES || self.facts_in_memory {
+            return self.begin_checkpoint();
+        }
+        Ok(())
     }
 
-    /// Writes down the accounts as they stand at the tail; everything drawn is
-    /// written.
-    pub(super) fn checkpoint(&mut self) -> Result<(), Broken> {
-        let checkpoint = self.snapshot();
-        match checkpoint.write(&*self.shared.disk, &self.shared.settings.data_dir) {
-            Err(error) if is_full(&error) => {
-                tracing::warn!(%error, "no room for a checkpoint");
-                return Ok(());
-            }
-            written => written?,
+    /// Begins to write down the accounts as they stand at the tail; everything
+    /// drawn is written. While another is under way it is put off.
+    fn begin_checkpoint(&mut self) -> Result<(), Broken> {
+        if self.unfinished.is_some() {
+            self.since_checkpoint = CHECKPOINT_BYTES;
+            return Ok(());
         }
-        self.since_checkpoint = 0;
-        self.checkpointed_before = std::mem::replace(&mut self.checkpointed, checkpoint.position);
-        self.facts_in_memory = false;
+        let checkpoint = self.snapshot();
+        let covered = (self.since_checkpoint, self.facts_in_memory);
+        (self.since_checkpoint, self.facts_in_memory) = (0, false);
+        let (disk, folder) = (&*self.shared.disk, &self.shared.settings.data_dir);
+        match checkpoint.begin(disk, folder) {
+            Err(error) if is_full(&error) => {
+                self.no_room_for_checkpoint(covered, &error);
+                Ok(())
+            }
+            begun => {
+                self.unfinished = Some((begun?, covered));
+                self.checkpoint_slice()
+            }
+        }
+    }
+
+    fn checkpoint_slice(&mut self) -> Result<(), Broken> {
+        let Some((mut unfinished, covered)) = self.unfinished.take() else {
+            return Ok(());
+        };
+        let (disk, folder) = (&*self.shared.disk, &self.shared.settings.data_dir);
+        match unfinished.go_on(disk, folder) {
+            Err(error) if is_full(&error) => self.no_room_for_checkpoint(covered, &error),
+            went => {
+                if went? {
+                    self.checkpointed_before =
+                        std::mem::replace(&mut self.checkpointed, unfinished.position);
+                } else {
+                    self.unfinished = Some((unfinished, covered));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What it would have covered is to be covered by the next one.
+    fn no_room_for_checkpoint(&mut self, (since, facts): (u64, bool), error: &io::Error) {
+        tracing::warn!(%error, "no room for a checkpoint");
+        self.since_checkpoint += since;
+        self.facts_in_memory |= facts;
+    }
+
+    /// Writes down the accounts as they stand at the tail, and returns when
+    /// that is done; everything drawn is written.
+    pub(super) fn checkpoint(&mut self) -> Result<(), Broken> {
+        if let Some((_abandoned, covered)) = self.unfinished.take() {
+            self.since_checkpoint += covered.0;
+            self.facts_in_memory |= covered.1;
+        }
+        self.begin_checkpoint()?;
+        while self.unfinished.is_some() {
+            self.checkpoint_slice()?;
+        }
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::account::{Account, UNSYNCED_SETTLEMENTS_MAX, Upcoming};
@@ -20,8 +21,9 @@ use crate::settle::{Reason, Settlement};
 pub struct Subscription {
     handle: Arc<Handle>,
     account: Arc<Account>,
-    /// Open copies of a former subscription, still to be handed out.
-    resume: VecDeque<Offset>,
+    /// Where copies lie that a former subscription was handed, and this one
+    /// was not yet.
+    resume: Range<Offset>,
     /// Those of them that were read.
     resumed: VecDeque<Delivery>,
 }
@@ -39,11 +41,10 @@ impl Subscription {
         let resume = {
             let mut state = lock(&account.state);
             state.subscribed = true;
-            let read = state.ledger.read;
             for open in state.ledger.open.values_mut() {
                 open.in_flight = false;
             }
-            state.ledger.open.range(..read).map(|(at, _)| *at).collect()
+            Offset(0)..state.ledger.read
         };
         Self {
             handle,
@@ -82,11 +83,12 @@ impl Subscription {
                             .iter()
                             .filter_map(found)
                             .collect::<io::Result<Vec<_>>>()
-                            .map(|found| (offsets.len(), found))
+                            .map(|found| (offsets.last().copied(), found))
                     });
                     match read.await {
-                        Ok(Ok((looked_at, found))) => {
-                            self.resume.drain(..looked_at.min(self.resume.len()));
+                        Ok(Ok((last, found))) => {
+                            let next = last.map_or(self.resume.end, |last| last.forward(1));
+                            self.resume.start = next;
                             self.resumed.extend(found);
                         }
                         failed => self.failed(&format!("{failed:?}")).await,
@@ -112,13 +114,15 @@ impl Subscription {
         }
         let mut state = lock(&self.account.state);
         while let Some(mut delivery) = self.resumed.pop_front() {
-            if let Some(open) = state.ledger.open.get(&delivery.stored.offset) {
+            if let Some(open) = state.ledger.find(delivery.stored.offset) {
                 delivery.attempts = open.attempts;
                 return Look::Found(Box::new(delivery));
             }
         }
-        if !self.resume.is_empty() {
-            return Look::Resume(self.resume.iter().take(RESUME_AT_ONCE).copied().collect());
+        let rest = self.resume.clone();
+        match state.ledger.first_of(rest, RESUME_AT_ONCE) {
+            first if first.is_empty() => self.resume.start = self.resume.end,
+            first => return Look::Resume(first),
         }
         while let Some(Upcoming {
             stored,
@@ -162,7 +166,7 @@ impl Subscription {
     /// Marks an attempt as started: until it is settled or retried,
     /// `drop_oldest` leaves it alone. `false`: it was settled meanwhile.
     pub fn start(&self, offset: Offset) -> bool {
-        match lock(&self.account.state).ledger.open.get_mut(&offset) {
+        match lock(&self.account.state).ledger.open_up(offset) {
             Some(open) => {
                 open.in_flight = true;
                 true
@@ -185,7 +189,7 @@ impl Subscription {
             {
                 return;
             }
-            state.ledger.open.get(&offset).copied()
+            state.ledger.find(offset)
         };
         let Some(open) = open else { return };
         let account = Arc::clone(&self.account);
@@ -246,7 +250,7 @@ fn delivery(stored: Arc<Stored>, action: Action, open: &Open) -> Delivery {
 /// An open copy with its event; one whose event is damaged is settled dead.
 /// Blocks.
 fn read_open(shared: &Shared, account: &Arc<Account>, at: Offset) -> io::Result<Option<Delivery>> {
-    let Some(open) = lock(&account.state).ledger.open.get(&at).copied() else {
+    let Some(open) = lock(&account.state).ledger.find(at) else {
         return Ok(None);
     };
     let segment = shared.segment(at.segment());

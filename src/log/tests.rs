@@ -8,6 +8,7 @@ mod flow;
 mod keep;
 mod limits;
 mod mend;
+mod parked;
 mod pure;
 mod steady;
 

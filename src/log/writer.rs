@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::account::{Account, UNSYNCED_SETTLEMENTS_MAX};
+use super::checkpoint::Unfinished;
 use super::dead::Letter;
 use super::dedupe::Dedupe;
 use super::disk::monotonic;
@@ -89,6 +90,9 @@ pub(super) struct Writer {
     /// Facts that found no room: the next checkpoint keeps them.
     pub(super) facts_in_memory: bool,
     pub(super) since_checkpoint: u64,
+    /// The checkpoint being written, with what it covers: bytes written since
+    /// the one before, and whether there were facts without room.
+    pub(super) unfinished: Option<(Unfinished, (u64, bool))>,
     /// Where the last checkpoint stands, and the one before it: both may be
     /// needed.
     pub(super) checkpointed: Offset,
@@ -123,6 +127,7 @@ impl Writer {
             unsynced_since: None,
             facts_in_memory: false,
             since_checkpoint: 0,
+            unfinished: None,
             checkpointed: Offset(0),
             checkpointed_before: Offset(0),
             housekeeping_at: monotonic(),
@@ -195,10 +200,11 @@ impl Writer {
         let mut queue = lock(&self.shared.queue);
         if queue.commands.is_empty() && !queue.closed {
             let empty = |queue: &mut Queue| queue.commands.is_empty() && !queue.closed;
-            let waited = self
-                .shared
-                .wake
-                .wait_timeout_while(queue, UNSYNCED_MAX, empty);
+            let patience = match self.unfinished {
+                Some(_) => Duration::ZERO,
+                None => UNSYNCED_MAX,
+            };
+            let waited = self.shared.wake.wait_timeout_while(queue, patience, empty);
             queue = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
         }
         std::mem::swap(&mut queue.commands, commands);
@@ -207,7 +213,8 @@ impl Writer {
 
     fn work(&mut self, commands: &mut Vec<Command>) -> Result<(), Broken> {
         // Idle or not: a gateway under load has no idle second.
-        if commands.is_empty() || self.deferred_tried_at.elapsed() >= UNSYNCED_MAX {
+        let idle = commands.is_empty() && self.unfinished.is_none();
+        if idle || self.deferred_tried_at.elapsed() >= UNSYNCED_MAX {
             self.retry_deferred()?;
         }
         for command in commands.drain(..) {
@@ -215,10 +222,7 @@ impl Writer {
         }
         self.commit()?;
         self.roll_if_over()?;
-        if self.wants_checkpoint() {
-            self.checkpoint()?;
-        }
-        Ok(())
+        self.keep_checkpoint()
     }
 
     fn obey(&mut self, command: Command) -> Result<(), Broken> {

@@ -209,7 +209,7 @@ async fn what_waits_takes_no_memory() {
     {
         let state = lock(&account.state);
         assert_eq!(state.ledger.pending(), 100_001);
-        assert!(state.ledger.open.len() == 1 && state.ledger.ahead.is_empty());
+        assert!(state.ledger.handed_out() == 1 && state.ledger.ahead.is_empty());
         assert!(state.ledger.pending_in.len() < 64);
     }
     let copy = house.disk.copy();
@@ -224,7 +224,7 @@ async fn what_waits_takes_no_memory() {
     assert_eq!(
         (
             state.ledger.unread(),
-            state.ledger.open.len(),
+            state.ledger.handed_out(),
             state.ledger.ahead.len()
         ),
         (100_000, 1, 0)

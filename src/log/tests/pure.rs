@@ -102,7 +102,7 @@ proptest! {
             for n in 0..20 {
                 ledger.owe(at(n), 10);
                 if n < read {
-                    ledger.open.insert(at(n), Open::new(10, START));
+                    ledger.parked.insert(at(n), 10, START);
                 }
             }
             for (n, what) in order {
@@ -243,7 +243,8 @@ fn a_checkpoint_reads_back_and_a_flipped_byte_is_found() {
     };
     let disk = SimDisk::default();
     let folder = std::path::Path::new("/data");
-    checkpoint.write(&disk, folder).unwrap();
+    let mut unfinished = checkpoint.begin(&disk, folder).unwrap();
+    assert!(unfinished.go_on(&disk, folder).unwrap(), "one slice");
     let read = || Checkpoint::read(&disk, &folder.join("checkpoint")).unwrap();
     assert!(matches!(read(), Found::Whole(found) if *found == checkpoint));
     let bytes = disk.bytes("/data/checkpoint");

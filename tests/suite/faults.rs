@@ -10,3 +10,4 @@ mod order;
 mod reload;
 mod secrets;
 mod strangers;
+mod sync;

@@ -32,6 +32,7 @@ mod dead;
 mod dedupe;
 mod disk;
 mod ends;
+mod folding;
 mod found;
 mod frame;
 mod gather;

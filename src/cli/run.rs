@@ -108,6 +108,15 @@ pub(super) fn explain_start(error: &StartError) -> Exit {
             ));
             Exit::Failed
         }
+        StartError::Log(OpenError::Unread { path, .. }) => {
+            let path = path.display();
+            complain(&format!(
+                "hookfan: {error}. Acknowledged events may lie there. Start again once the disk reads it; or, to go on \
+                 without them, keep the file and put in its place what can be read of it, with zeros for the rest:\n  \
+                 dd if={path} of=readable.seg bs=512 conv=noerror,sync"
+            ));
+            Exit::Disk
+        }
         StartError::Log(OpenError::Io { .. }) => {
             complain(&format!(
                 "hookfan: {:#}",

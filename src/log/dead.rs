@@ -106,7 +106,8 @@ impl DeadLog {
     ) -> io::Result<()> {
         let file = disk.open(&segment::path(folder, id))?;
         let length = file.len()?;
-        let header = Header::read(&*file)?;
+        // One that is not read was told of already.
+        let header = Header::read(&*file).unwrap_or_default();
         if header.is_some_and(|header| header.log != *log) {
             loaded.quarantined += 1;
             loaded.quarantined_bytes += length;
@@ -123,7 +124,8 @@ impl DeadLog {
                 removes_in: BTreeSet::new(),
             },
         );
-        let mut walk = segment.walk(FIRST, end);
+        let counted = loaded.quarantined;
+        let mut walk = segment.walk_around(FIRST, end);
         while let Some(met) = walk.next()? {
             match met {
                 Met::Record {
@@ -158,6 +160,15 @@ impl DeadLog {
                     loaded.quarantined += 1;
                     loaded.quarantined_bytes += u64::from(to - from);
                 }
+            }
+        }
+        if let Some(bad) = walk.unread().first() {
+            loaded.quarantined = loaded.quarantined.max(counted + 1);
+            let (path, from) = (segment::path(folder, id), bad.start);
+            tracing::error!(path = %path.display(), from, "the disk does not read some dead letters; their file stays, the next start tries again");
+            if let Some(segment) = index.segments.get_mut(&id) {
+                // Of what cannot be read, at least one counts.
+                segment.live += 1;
             }
         }
         Ok(())

@@ -130,7 +130,7 @@ impl Dedupe {
         Ok(())
     }
 
-    /// Learns a file; `false` when it is missing or damaged.
+    /// Learns a file; `false` when it is missing, damaged or not read.
     pub(super) fn load(
         &mut self,
         disk: &dyn Disk,
@@ -144,8 +144,13 @@ impl Dedupe {
             Err(error) => return Err(error),
         };
         let mut bytes = vec![0; usize::try_from(file.len()?).unwrap_or(0)];
-        let n = file.read_at(&mut bytes, 0)?;
-        bytes.truncate(n);
+        match file.read_at(&mut bytes, 0) {
+            Ok(n) => bytes.truncate(n),
+            Err(error) => {
+                tracing::warn!(segment, %error, "the disk does not read a segment's vendor ids");
+                return Ok(false);
+            }
+        }
         let Some(entries) = parse(&bytes, log) else {
             return Ok(false);
         };

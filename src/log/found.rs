@@ -16,6 +16,8 @@ pub(super) struct Candidate {
     pub(super) file: Arc<dyn DiskFile>,
     pub(super) length: u64,
     pub(super) header: Option<Header>,
+    /// The disk does not read its header.
+    pub(super) unread: bool,
 }
 
 /// The segment files of a folder in order. A newer format is refused before
@@ -32,7 +34,13 @@ pub(super) fn candidates(disk: &dyn Disk, folder: &Path) -> Result<Vec<Candidate
         };
         let path = folder.join(&name);
         let file = disk.open(&path).map_err(|error| failed(&path, error))?;
-        let header = Header::read(&*file).map_err(|error| failed(&path, error))?;
+        let (header, unread) = match Header::read(&*file) {
+            Ok(header) => (header, false),
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "the disk does not read a header");
+                (None, true)
+            }
+        };
         if let Some(Header { format, .. }) = header.filter(|header| header.format > FORMAT) {
             return Err(OpenError::NewerFormat {
                 path,
@@ -46,34 +54,39 @@ pub(super) fn candidates(disk: &dyn Disk, folder: &Path) -> Result<Vec<Candidate
             file,
             length,
             header,
+            unread,
         });
     }
     found.sort_by_key(|candidate| candidate.id);
     Ok(found)
 }
 
+/// The newest whole one. One that the disk does not read is as good as
+/// damaged while the other is whole; without both, too much would be forgotten.
 pub(super) fn newest_checkpoint(
     disk: &dyn Disk,
     root: &Path,
 ) -> Result<Option<Box<Checkpoint>>, OpenError> {
+    let mut unread = None;
     for name in [checkpoint::FILE, checkpoint::OLD] {
         let path = root.join(name);
-        match Checkpoint::read(disk, &path).map_err(|source| OpenError::Io {
-            path: path.clone(),
-            source,
-        })? {
-            Found::Whole(checkpoint) => return Ok(Some(checkpoint)),
-            Found::Newer(found) => {
+        match Checkpoint::read(disk, &path) {
+            Ok(Found::Whole(checkpoint)) => return Ok(Some(checkpoint)),
+            Ok(Found::Newer(found)) => {
                 return Err(OpenError::NewerFormat {
                     path,
                     found,
                     known: checkpoint::FORMAT,
                 });
             }
-            Found::Nothing => {}
+            Ok(Found::Nothing) => {}
+            Err(source) => {
+                tracing::warn!(path = %path.display(), error = %source, "the disk does not read a checkpoint");
+                unread = Some(OpenError::Io { path, source });
+            }
         }
     }
-    Ok(None)
+    unread.map_or(Ok(None), Err)
 }
 
 /// Which log this folder holds; a new one gets a name of its own.

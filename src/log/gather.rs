@@ -133,10 +133,12 @@ impl Account {
             } else {
                 segment.end()
             };
-            let mut walk = segment.walk_around(gathered.reached.position(), end.position());
-            if events_max == 1 {
-                walk = walk.in_pieces(PEEK_BYTES);
-            }
+            let (from, to) = (gathered.reached.position(), end.position());
+            let mut walk = match events_max {
+                // Who only looks gives nothing up.
+                1 => segment.walk(from, to).in_pieces(PEEK_BYTES),
+                _ => segment.walk_around(from, to),
+            };
             while gathered.found.len() < events_max
                 && bytes < UPCOMING_BYTES_MAX
                 && scanned < SCAN_BYTES_MAX

@@ -14,17 +14,17 @@ use std::sync::{Arc, Mutex, RwLock};
 use super::account::Account;
 use super::checkpoint::{AccountState, Checkpoint};
 use super::dead::DeadLog;
-use super::dedupe::{self, Dedupe, Seen};
-use super::disk::{Disk, is_full, monotonic};
-use super::found::{Candidate, candidates, log_id, newest_checkpoint};
+use super::dedupe::Dedupe;
+use super::disk::{Disk, monotonic};
+use super::found::{candidates, log_id, newest_checkpoint};
 use super::ledger::Ledger;
-use super::record::{EventHead, Fact, Tag};
-use super::segment::{FIRST, LogId, Met, Segment, Summary};
+use super::record::{EventHead, Fact};
+use super::segment::{FIRST, LogId, Segment, Summary};
 use super::state::{Names, Shared};
 use super::writer::{Broken, Writer};
 use super::{Origin, Settings, SourceTotals};
-use crate::clock::{Clock, Timestamp};
-use crate::event::{DestinationName, EventId, Offset, SourceName};
+use crate::clock::Clock;
+use crate::event::{DestinationName, Offset, SourceName};
 use crate::metrics::Metrics;
 use crate::settle::{Reason, Settlement};
 
@@ -38,6 +38,9 @@ pub enum OpenError {
         found: u32,
         known: u32,
     },
+    /// The bytes are those that were not read.
+    #[error("{path}: the disk does not read bytes {from} to {to}, which no checkpoint covers")]
+    Unread { path: PathBuf, from: u32, to: u32 },
     #[error("{path}")]
     Io { path: PathBuf, source: io::Error },
 }
@@ -80,6 +83,14 @@ pub(super) fn open(
         disk.create_dir(&root.join(folder)).map_err(failed(&root))?;
     }
     disk.sync_dir(&root).map_err(failed(&root))?;
+    if let Some(bad) = found.iter().find(|candidate| candidate.unread)
+        && checkpoint.is_none()
+    {
+        // Perhaps the only one to say which log this is.
+        let path = bad.path.clone();
+        let (from, to) = (0, FIRST);
+        return Err(OpenError::Unread { path, from, to });
+    }
     let log = log_id(checkpoint.as_deref(), &found);
     let checkpoint = checkpoint.filter(|checkpoint| checkpoint.log == log);
     if checkpoint.is_none() && !found.is_empty() {
@@ -98,8 +109,7 @@ pub(super) fn open(
         .load_others(&*disk, &root.join("log"), &log, there)
         .map_err(failed(&root))?;
     for candidate in found {
-        let path = candidate.path.clone();
-        fold.segment(&*disk, candidate).map_err(failed(&path))?;
+        fold.segment(&*disk, candidate)?;
     }
     fold.bury_the_missing();
     let (dead, loaded) = DeadLog::load(&disk, &root.join("dead"), log, settings.segment_bytes)
@@ -141,18 +151,18 @@ fn say(recovery: &Recovery, shared: &Shared) {
 }
 
 /// The log folded into accounts.
-struct Fold {
-    log: LogId,
+pub(super) struct Fold {
+    pub(super) log: LogId,
     /// What lies below is in the checkpoint.
-    position: Offset,
-    summaries: HashMap<u32, Summary>,
-    accounts: BTreeMap<u32, AccountState>,
-    names: Names,
-    sources: HashMap<SourceName, SourceTotals>,
-    segments: BTreeMap<u32, Arc<Segment>>,
-    damaged: Vec<(Offset, Offset)>,
-    dedupe: Dedupe,
-    recovery: Recovery,
+    pub(super) position: Offset,
+    pub(super) summaries: HashMap<u32, Summary>,
+    pub(super) accounts: BTreeMap<u32, AccountState>,
+    pub(super) names: Names,
+    pub(super) sources: HashMap<SourceName, SourceTotals>,
+    pub(super) segments: BTreeMap<u32, Arc<Segment>>,
+    pub(super) damaged: Vec<(Offset, Offset)>,
+    pub(super) dedupe: Dedupe,
+    pub(super) recovery: Recovery,
 }
 
 impl Fold {
@@ -182,127 +192,7 @@ impl Fold {
         }
     }
 
-    fn segment(&mut self, disk: &dyn Disk, candidate: Candidate) -> io::Result<()> {
-        let Candidate {
-            id,
-            path,
-            file,
-            length,
-            header,
-        } = candidate;
-        if header.is_some_and(|header| header.log != self.log || header.id != id) {
-            tracing::warn!(path = %path.display(), "a segment of another log is left alone");
-            self.recovery.quarantined += 1;
-            self.recovery.quarantined_bytes += length;
-            return Ok(());
-        }
-        let segment = Arc::new(Segment::new(id, file, &self.log, length));
-        self.segments.insert(id, Arc::clone(&segment));
-        let folder = path.parent().unwrap_or(Path::new(""));
-        let known = self.dedupe.load(disk, folder, &self.log, id)?;
-        let complete = self.position >= Offset::new(id, u32::try_from(length).unwrap_or(u32::MAX));
-        if let Some(summary) = self.summaries.get(&id).filter(|_| known && complete) {
-            segment.adopt(summary);
-            return Ok(());
-        }
-        let created = header.map_or(Timestamp::default(), |header| header.created);
-        let seen = self.walk(&segment, created)?;
-        segment.file.sync_data()?;
-        if !known {
-            match self.dedupe.write(disk, folder, &self.log, id, &seen) {
-                Err(error) if is_full(&error) => tracing::warn!(%error, "no room for vendor ids"),
-                written => written?,
-            }
-        }
-        self.dedupe.learn(&seen);
-        Ok(())
-    }
-
-    /// Reads a segment whole; folds what lies beyond the checkpoint.
-    fn walk(&mut self, segment: &Segment, created: Timestamp) -> io::Result<Vec<(Seen, EventId)>> {
-        let length = segment.length.load(Ordering::Relaxed);
-        let mut seen = Vec::new();
-        let mut end = FIRST;
-        let mut walk = segment.walk(FIRST, u32::try_from(length).unwrap_or(u32::MAX));
-        while let Some(met) = walk.next()? {
-            match met {
-                Met::Record {
-                    at,
-                    next,
-                    tag: Tag::Event,
-                    payload,
-                } => {
-                    end = next.position();
-                    if let Some(head) = EventHead::read(payload) {
-                        segment.saw_event(head.accepted_at, created);
-                        seen.extend(
-                            head.vendor_id
-                                .map(|id| (dedupe::key(head.source, id), head.id)),
-                        );
-                        if at >= self.position {
-                            self.event(at, &head);
-                        }
-                    }
-                }
-                Met::Record {
-                    at,
-                    next,
-                    tag,
-                    payload,
-                } => {
-                    end = next.position();
-                    let Some(fact) = Fact::read(tag, payload) else {
-                        continue;
-                    };
-                    if let Some(event) = fact.event() {
-                        segment.saw_fact_about(event);
-                    }
-                    if at >= self.position || tag == Tag::Names {
-                        self.fact(at, fact);
-                    }
-                }
-                Met::Damaged {
-                    from,
-                    to,
-                    last: false,
-                } => {
-                    self.recovery.quarantined += 1;
-                    self.recovery.quarantined_bytes += u64::from(to - from);
-                    self.damaged
-                        .push((Offset::new(segment.id, from), Offset::new(segment.id, to)));
-                    segment.is_new_damage(from);
-                }
-                Met::Damaged { last: true, .. } => {}
-            }
-        }
-        segment.set_end(end);
-        self.cut_tail(segment, end, length)?;
-        Ok(seen)
-    }
-
-    /// Gives the unused runway back; torn bytes stay as evidence, unread.
-    fn cut_tail(&mut self, segment: &Segment, end: u32, length: u64) -> io::Result<()> {
-        let (mut at, mut torn) = (u64::from(end), u64::from(end));
-        let mut buffer = vec![0; 64 * 1024];
-        while at < length {
-            let n = segment.file.read_at(&mut buffer, at)?;
-            if n == 0 {
-                break;
-            }
-            let bytes = buffer.get(..n).unwrap_or_default();
-            if let Some(last) = bytes.iter().rposition(|byte| *byte != 0) {
-                torn = at + last as u64 + 1;
-            }
-            at += n as u64;
-        }
-        self.recovery.torn_bytes += torn - u64::from(end);
-        if torn < length && segment.file.set_len(torn).is_ok() {
-            segment.length.store(torn, Ordering::Relaxed);
-        }
-        Ok(())
-    }
-
-    fn event(&mut self, at: Offset, head: &EventHead<'_>) {
+    pub(super) fn event(&mut self, at: Offset, head: &EventHead<'_>) {
         if head.origin == Origin::Accepted {
             let totals = self
                 .sources
@@ -340,7 +230,7 @@ impl Fold {
         self.accounts.entry(id).or_insert_with(fresh)
     }
 
-    fn fact(&mut self, at: Offset, fact: Fact) {
+    pub(super) fn fact(&mut self, at: Offset, fact: Fact) {
         // An event that the checkpoint counts needs no reading to be settled;
         // beyond it, what is damaged was never counted.
         let damaged = |event: Offset| {

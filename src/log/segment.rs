@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -203,12 +204,13 @@ impl Segment {
         }
     }
 
+    /// What a checkpoint knows of it, besides what was read already.
     pub(super) fn adopt(&self, summary: &Summary) {
-        self.set_end(summary.end);
-        self.first_at.store(summary.first_at, Ordering::Relaxed);
-        self.last_at.store(summary.last_at, Ordering::Relaxed);
-        self.events.store(summary.events, Ordering::Relaxed);
-        self.lowest.store(summary.lowest, Ordering::Relaxed);
+        self.end.fetch_max(summary.end, Ordering::AcqRel);
+        self.first_at.fetch_min(summary.first_at, Ordering::Relaxed);
+        self.last_at.fetch_max(summary.last_at, Ordering::Relaxed);
+        self.events.fetch_max(summary.events, Ordering::Relaxed);
+        self.lowest.fetch_min(summary.lowest, Ordering::Relaxed);
     }
 
     /// Whether a damaged stretch starting here is news.
@@ -219,17 +221,18 @@ impl Segment {
     /// One record by its offset; `None` when there is no whole one.
     pub(super) fn record(&self, at: Offset) -> io::Result<Option<(Tag, Vec<u8>)>> {
         let mut bytes = vec![0; 4096];
-        let n = read_around(&*self.file, &mut bytes, u64::from(at.position()));
+        let position = u64::from(at.position());
+        let n = read_around(&*self.file, &mut bytes, position, |_| ());
         let Some(head) = Head::read(bytes.get(..n).unwrap_or_default(), at) else {
             return Ok(None);
         };
-        let limit = self.file.len()?.saturating_sub(u64::from(at.position()));
+        let limit = self.file.len()?.saturating_sub(position);
         if head.size() as u64 > limit {
             return Ok(None);
         }
         if head.size() > n {
             bytes.resize(head.size(), 0);
-            let n = read_around(&*self.file, &mut bytes, u64::from(at.position()));
+            let n = read_around(&*self.file, &mut bytes, position, |_| ());
             bytes.truncate(n);
         }
         if head.check(&bytes, self.seed).is_none() {
@@ -285,6 +288,7 @@ pub(super) struct Walk {
     piece: usize,
     /// Whether bad sectors are stepped over.
     around: bool,
+    unread: Vec<Range<u32>>,
 }
 
 impl Walk {
@@ -299,6 +303,7 @@ impl Walk {
             start: 0,
             piece: READ_BYTES,
             around: false,
+            unread: Vec::new(),
         }
     }
 
@@ -310,6 +315,19 @@ impl Walk {
     /// The position it has reached.
     pub(super) fn position(&self) -> u32 {
         self.position
+    }
+
+    /// What it stepped over, in order.
+    pub(super) fn unread(mut self) -> Vec<Range<u32>> {
+        self.unread.sort_unstable_by_key(|bad| bad.start);
+        self.unread.dedup_by(|next, bad| {
+            let touches = next.start <= bad.end;
+            if touches {
+                bad.end = bad.end.max(next.end);
+            }
+            touches
+        });
+        self.unread
     }
 
     /// The next thing; `None` at the end.
@@ -385,7 +403,11 @@ impl Walk {
             let want = n.max(self.piece).min((self.end - at) as usize);
             self.buffer.resize(want, 0);
             let got = if self.around {
-                read_around(&*self.file, &mut self.buffer, u64::from(at))
+                let position = |at: u64| u32::try_from(at).unwrap_or(u32::MAX);
+                let unread = &mut self.unread;
+                read_around(&*self.file, &mut self.buffer, u64::from(at), |bad| {
+                    unread.push(position(bad.start)..position(bad.end));
+                })
             } else {
                 self.file.read_at(&mut self.buffer, u64::from(at))?
             };
@@ -399,8 +421,13 @@ impl Walk {
 }
 
 /// Fills `buf` from `at` as far as the file goes; what a disk does not read
-/// after a few tries comes as zeros, which no record is made of.
-fn read_around(file: &dyn DiskFile, buf: &mut [u8], at: u64) -> usize {
+/// after a few tries comes as zeros, which no record is made of, and is told.
+fn read_around(
+    file: &dyn DiskFile,
+    buf: &mut [u8],
+    at: u64,
+    mut tell: impl FnMut(Range<u64>),
+) -> usize {
     for pause in [10, 50, 100].map(Duration::from_millis) {
         match file.read_at(buf, at) {
             Ok(n) => return n,
@@ -418,6 +445,8 @@ fn read_around(file: &dyn DiskFile, buf: &mut [u8], at: u64) -> usize {
         if let Err(error) = file.read_at(piece, at.saturating_add(done)) {
             piece.fill(0);
             bad += piece.len();
+            let from = at.saturating_add(done);
+            tell(from..from.saturating_add(piece.len() as u64));
             why = Some(error);
         }
         done += piece.len() as u64;

@@ -435,7 +435,8 @@ fn read_around(
             Err(_) => std::thread::sleep(pause),
         }
     }
-    let length = file.len().unwrap_or(0).saturating_sub(at);
+    // A disk that does not even say how long the file is reads nothing of it.
+    let length = file.len().unwrap_or(u64::MAX).saturating_sub(at);
     let length = usize::try_from(length).unwrap_or(usize::MAX).min(buf.len());
     let (mut done, mut bad, mut why) = (0, 0, None);
     for piece in buf

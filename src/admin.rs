@@ -22,9 +22,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Timestamp};
-use crate::deliver::Worker;
+use crate::deliver::{Accounts, Worker};
 use crate::event::{DestinationName, EventId};
-use crate::ingress::Front;
+use crate::ingress::{Front, Ingress};
 use crate::links::Links;
 use crate::log::Log;
 use crate::metrics::Metrics;
@@ -35,6 +35,7 @@ pub mod guard;
 pub mod health;
 mod links;
 pub mod operate;
+mod remote;
 pub mod show;
 
 /// The largest webhook that `explain` takes.
@@ -50,6 +51,7 @@ const ANSWER_PATIENCE: Duration = Duration::from_secs(60);
 pub struct House {
     pub log: Log,
     pub links: Links,
+    pub accounts: Accounts,
     pub clock: Clock,
     pub metrics: Arc<Metrics>,
     pub front: Arc<ArcSwap<Front>>,
@@ -57,6 +59,19 @@ pub struct House {
     pub workers: Arc<DashMap<DestinationName, Worker>>,
     pub progress: Arc<health::Progress>,
     pub commands: mpsc::Sender<Command>,
+}
+
+impl House {
+    /// The way in for events: those posted, those fetched.
+    pub fn ingress(&self) -> Ingress {
+        Ingress {
+            front: Arc::clone(&self.front),
+            log: self.log.clone(),
+            links: self.links.clone(),
+            clock: self.clock.clone(),
+            metrics: Arc::clone(&self.metrics),
+        }
+    }
 }
 
 /// The configuration in force, as far as an operator is shown it.
@@ -202,14 +217,7 @@ async fn dispatch(house: &House, request: Request<Incoming>) -> Answer {
             "api/v1/events" => Ok(ok(&show::events(house, &query).await?)),
             "api/v1/links" => Ok(ok(&links::list(house, &query).await?)),
             "api/v1/dead" => Ok(ok(&show::dead(house, &query).await?)),
-            other => match (
-                other.strip_prefix("api/v1/events/"),
-                other.strip_prefix("api/v1/dead/"),
-            ) {
-                (Some(id), _) => Ok(ok(&show::event(house, event_id(id)?).await?)),
-                (_, Some(id)) => Ok(ok(&show::dead_letter(house, id).await?)),
-                _ => Err(Refusal::not_found("there is no such page")),
-            },
+            other => one(house, other, &query).await,
         };
     }
     let webhook = path == "api/v1/explain";
@@ -234,6 +242,7 @@ async fn dispatch(house: &House, request: Request<Incoming>) -> Answer {
         .await?)),
         "api/v1/links:set" => Ok(ok(&links::set(house, &json_body(&body)?).await?)),
         "api/v1/links:remove" => Ok(ok(&links::remove(house, &json_body(&body)?).await?)),
+        "api/v1/backfill" => Ok(ok(&remote::backfill(house, &json_body(&body)?).await?)),
         "api/v1/replay" => Ok(ok(&operate::replay(house, &json_body(&body)?).await?)),
         "api/v1/explain" => Ok(ok(
             &explain::answer(house, &parts.headers, &query, body).await?
@@ -244,9 +253,25 @@ async fn dispatch(house: &House, request: Request<Incoming>) -> Answer {
         {
             Some((name, "pause")) => Ok(ok(&operate::pause(house, name, true)?)),
             Some((name, "resume")) => Ok(ok(&operate::pause(house, name, false)?)),
+            Some((name, "hub-token")) => Ok(ok(&remote::hub_token(house, name).await?)),
             _ => Err(Refusal::not_found("there is no such action")),
         },
     }
+}
+
+/// Pages whose path names a thing.
+async fn one(house: &House, path: &str, query: &HashMap<String, String>) -> Answer {
+    if let Some(id) = path.strip_prefix("api/v1/events/") {
+        return Ok(ok(&show::event(house, event_id(id)?).await?));
+    }
+    if let Some(id) = path.strip_prefix("api/v1/dead/") {
+        return Ok(ok(&show::dead_letter(house, id).await?));
+    }
+    let destination = path.strip_prefix("api/v1/destinations/");
+    if let Some(name) = destination.and_then(|rest| rest.strip_suffix("/conversations")) {
+        return Ok(ok(&remote::conversations(house, name, query).await?));
+    }
+    Err(Refusal::not_found("there is no such page"))
 }
 
 /// A page of another site can post forms and plain text, but not JSON.

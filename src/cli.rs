@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+mod backfill;
 mod check;
 mod client;
 mod dead;
@@ -96,6 +97,8 @@ enum Verb {
     /// What conversations are called over there: list, set, remove
     #[command(subcommand)]
     Links(links::Links),
+    /// Fetch what was said in a conversation and accept what was missed
+    Backfill(backfill::Backfill),
     /// Read a data folder without a running gateway
     #[command(subcommand)]
     Log(log::Log),
@@ -189,6 +192,7 @@ impl Command {
             Verb::Pause(pause) => pause.run(true),
             Verb::Resume(resume) => resume.run(false),
             Verb::Links(links) => links.run(),
+            Verb::Backfill(backfill) => backfill.run(),
             Verb::Log(log) => log.run(),
             Verb::Emulate(emulate) => emulate.run(),
             Verb::Version { json } => {

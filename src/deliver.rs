@@ -6,6 +6,7 @@
 
 mod account;
 mod answer;
+mod ask;
 mod breaker;
 mod client;
 mod connector;
@@ -49,6 +50,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use self::account::Accounts;
+pub use self::ask::{Asked, ask};
 use self::ledger::{Account, Ledger};
 pub use self::request::preview;
 use self::stack::Client;

@@ -87,7 +87,6 @@ pub struct Gateway {
     leaving: HashSet<DestinationName>,
     /// What is owed to names nobody knows is settled beside everything else.
     chores: JoinSet<()>,
-    accounts: Accounts,
     drain: CancellationToken,
     watcher: Watcher,
 }
@@ -135,6 +134,7 @@ impl Gateway {
             in_force: Arc::new(ArcSwap::from_pointee(InForce::default())),
             log,
             links,
+            accounts: Accounts::default(),
             clock,
             metrics,
             workers: Arc::new(DashMap::new()),
@@ -156,7 +156,6 @@ impl Gateway {
             names: HashMap::new(),
             leaving: HashSet::new(),
             chores: JoinSet::new(),
-            accounts: Accounts::default(),
             drain: CancellationToken::new(),
         };
         gateway.start_workers().await;
@@ -173,7 +172,7 @@ impl Gateway {
     pub async fn run(mut self, stop: CancellationToken) -> Ended {
         let mut edges: JoinSet<()> = JoinSet::new();
         if let Some(listener) = self.listener.take() {
-            let ingress = self.ingress_parts();
+            let ingress = self.house.ingress();
             edges.spawn(ingress.serve(listener, self.tls.clone(), self.drain.clone()));
         }
         let admin_drain = CancellationToken::new();
@@ -199,27 +198,25 @@ impl Gateway {
         housekeeping.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                            biased;
-                            () = log.poisoned() => return Some(Ended::Disk),
-                            () = stop.cancelled() => return None,
-                            Some(command) = self.commands.recv() => match command {
-                                Command::Reload(answer) => {
-                                    let said = self.reload().await;
-                                    // The asker may have gone; the reload stands all the same.
-                                    let _gone = answer.send(said);
-                                }
-                            },
-                            () = self.watcher.changed() => {
-                                let _logged = self.reload().await;
-                            }
-            Some(ended) = self.tasks.join_next_with_id() => self.worker_ended(ended),
-                            Some(_) = edges.join_next() => {
-                                tracing::error!("the ingress ended by itself; stopping");
-                                return Some(Ended::Unclean);
-                            }
-                            Some(_) = self.chores.join_next() => {}
-                            _ = housekeeping.tick() => self.settle_orphans(),
-                        }
+                biased;
+                () = log.poisoned() => return Some(Ended::Disk),
+                () = stop.cancelled() => return None,
+                Some(Command::Reload(answer)) = self.commands.recv() => {
+                    let said = self.reload().await;
+                    // The asker may have gone; the reload stands all the same.
+                    let _gone = answer.send(said);
+                }
+                () = self.watcher.changed() => {
+                    let _logged = self.reload().await;
+                }
+                Some(ended) = self.tasks.join_next_with_id() => self.worker_ended(ended),
+                Some(_) = edges.join_next() => {
+                    tracing::error!("the ingress ended by itself; stopping");
+                    return Some(Ended::Unclean);
+                }
+                Some(_) = self.chores.join_next() => {}
+                _ = housekeeping.tick() => self.settle_orphans(),
+            }
         }
     }
 
@@ -291,20 +288,10 @@ impl Gateway {
         }
     }
 
-    fn ingress_parts(&self) -> Ingress {
-        Ingress {
-            front: Arc::clone(&self.house.front),
-            log: self.house.log.clone(),
-            links: self.house.links.clone(),
-            clock: self.house.clock.clone(),
-            metrics: Arc::clone(&self.house.metrics),
-        }
-    }
-
     fn start_worker(&mut self, destination: &Arc<Destination>) {
         let shared = deliver::Shared {
-            intake: Arc::new(Fetched(self.ingress_parts())),
-            accounts: self.accounts.clone(),
+            intake: Arc::new(Fetched(self.house.ingress())),
+            accounts: self.house.accounts.clone(),
             log: self.house.log.clone(),
             links: self.house.links.clone(),
             clock: self.house.clock.clone(),

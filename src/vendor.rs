@@ -5,6 +5,7 @@
 
 mod reading;
 pub mod dialogue;
+pub mod lookup;
 pub mod qiscus;
 pub mod standard;
 pub mod github;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use self::dialogue::{Account, Dialogue};
+use self::lookup::{Backfill, Look};
 use crate::clock::Timestamp;
 use crate::decode::Fields;
 use crate::event::{Action, Direction, Event, EventType, Inbound, VendorId};
@@ -233,6 +235,17 @@ pub trait Writer: Debug + Send + Sync {
 
     /// Whose rate is drawn from; `None`: the destination's own.
     fn account(&self) -> Option<Account> {
+        None
+    }
+
+    /// The request by which an operator sees it over there; `None`: this vendor
+    /// does not show such a thing.
+    fn look(&self, _look: &Look) -> Option<Outgoing> {
+        None
+    }
+
+    /// How what was missed is fetched, where the vendor gives it out.
+    fn backfill(&self) -> Option<&dyn Backfill> {
         None
     }
 

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::client::{Admin, Target};
+use super::client::{Admin, Target, query};
 use super::print::{cell, new_table};
 use super::{Exit, Usage, block_on, say, say_json};
 
@@ -17,6 +17,8 @@ pub(super) enum Links {
     Remove(Remove),
     /// Link many: a CSV of destination,ours,id
     Import(Import),
+    /// Ask the vendor for its conversations
+    Look(Look),
 }
 
 #[derive(Debug, clap::Args)]
@@ -75,6 +77,28 @@ pub(super) struct Import {
     target: Target,
 }
 
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The gateway asks, with its own key and at its own rate; the answer is the vendor's.
+
+  hookfan links look support --page 2
+  hookfan links look support --id 3f2504e0-4f89-11d3-9a0c-0305e82c3301")]
+pub(super) struct Look {
+    /// The destination
+    destination: String,
+    /// Which page of its conversations
+    #[arg(long, default_value_t = 1, conflicts_with_all = ["id", "hub_token"])]
+    page: u32,
+    /// One conversation
+    #[arg(long, conflicts_with = "hub_token")]
+    id: Option<String>,
+    /// A token for the vendor's live feed; it is a secret
+    #[arg(long)]
+    hub_token: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
 /// As many as the gateway takes at once.
 const STEP: usize = 1000;
 
@@ -85,6 +109,7 @@ impl Links {
             Self::Set(set) => set.run(),
             Self::Remove(remove) => remove.run(),
             Self::Import(import) => import.run(),
+            Self::Look(look) => look.run(),
         }
     }
 }
@@ -113,20 +138,13 @@ impl List {
         let mut links = Vec::new();
         let mut after: Option<String> = None;
         loop {
-            let mut query = url::form_urlencoded::Serializer::new(String::new());
-            for (name, value) in [
+            let asked = query(&[
                 ("destination", self.destination.as_deref()),
                 ("ours", self.ours.as_deref()),
                 ("what", self.users.then_some("user")),
                 ("after", after.as_deref()),
-            ] {
-                if let Some(value) = value {
-                    query.append_pair(name, value);
-                }
-            }
-            let page = admin
-                .get(&format!("/api/v1/links?{}", query.finish()))
-                .await?;
+            ]);
+            let page = admin.get(&format!("/api/v1/links?{asked}")).await?;
             links.extend(page["links"].as_array().into_iter().flatten().cloned());
             after = page["next"].as_str().map(str::to_owned);
             if after.is_none() {
@@ -183,6 +201,31 @@ impl Import {
             }));
         }
         change(&self.target, "set", links, "linked")
+    }
+}
+
+impl Look {
+    fn run(self) -> anyhow::Result<Exit> {
+        let path = format!("/api/v1/destinations/{}", self.destination);
+        let page = self.page.to_string();
+        let asked = match &self.id {
+            Some(id) => query(&[("id", Some(id))]),
+            None => query(&[("page", Some(&page))]),
+        };
+        let said = block_on(async {
+            let admin = self.target.admin()?;
+            if self.hub_token {
+                return admin.post(&format!("{path}:hub-token"), &json!({})).await;
+            }
+            admin.get(&format!("{path}/conversations?{asked}")).await
+        })?;
+        say_json(if self.target.json {
+            &said
+        } else {
+            &said["body"]
+        });
+        let well = said["status"].as_u64().is_some_and(|status| status < 300);
+        Ok(if well { Exit::Ok } else { Exit::Failed })
     }
 }
 

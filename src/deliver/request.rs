@@ -66,6 +66,18 @@ pub(super) fn request(
     now: Timestamp,
     sign: Signer,
 ) -> Result<Sent, Unsendable> {
+    let headers = headers(outgoing, event, attempt, now, sign)?;
+    with_headers(outgoing, headers)
+}
+
+/// The bytes of a question that belongs to no event.
+pub(super) fn question(outgoing: &Outgoing) -> Result<Sent, Unsendable> {
+    let mut headers = ours(outgoing)?;
+    theirs(outgoing, &mut headers);
+    with_headers(outgoing, headers)
+}
+
+fn with_headers(outgoing: &Outgoing, headers: HeaderMap) -> Result<Sent, Unsendable> {
     let url = &outgoing.url;
     // Without user-info, which would be sent to nobody anyway.
     let (host, path) = (
@@ -78,7 +90,7 @@ pub(super) fn request(
     let mut request = Request::new(Full::new(outgoing.body.clone()));
     *request.method_mut() = outgoing.method.clone();
     *request.uri_mut() = uri;
-    *request.headers_mut() = headers(outgoing, event, attempt, now, sign)?;
+    *request.headers_mut() = headers;
     Ok(request)
 }
 
@@ -90,13 +102,8 @@ fn headers(
     now: Timestamp,
     sign: Signer,
 ) -> Result<HeaderMap, Unsendable> {
-    let host = &outgoing.url[Position::BeforeHost..Position::AfterPort];
     let id = event.id.to_string();
-    let mut headers = HeaderMap::with_capacity(outgoing.headers.len() + 12);
-    headers.insert(HOST, value(host)?);
-    headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
-    // A body that nobody unpacks cannot explode.
-    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    let mut headers = ours(outgoing)?;
     headers.insert(WEBHOOK_ID, value(&id)?);
     headers.insert(ATTEMPT, HeaderValue::from(attempt));
     headers.insert(HOPS, HeaderValue::from(u16::from(event.hops) + 1));
@@ -109,6 +116,23 @@ fn headers(
             headers.insert(name, signed);
         }
     }
+    theirs(outgoing, &mut headers);
+    Ok(headers)
+}
+
+/// What every request of ours carries.
+fn ours(outgoing: &Outgoing) -> Result<HeaderMap, Unsendable> {
+    let host = &outgoing.url[Position::BeforeHost..Position::AfterPort];
+    let mut headers = HeaderMap::with_capacity(outgoing.headers.len() + 12);
+    headers.insert(HOST, value(host)?);
+    headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+    // A body that nobody unpacks cannot explode.
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    Ok(headers)
+}
+
+/// What the writer wants, but for what is ours.
+fn theirs(outgoing: &Outgoing, headers: &mut HeaderMap) {
     let ours: Vec<HeaderName> = headers
         .keys()
         .filter(|name| **name != USER_AGENT)
@@ -128,7 +152,6 @@ fn headers(
     {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(outgoing.body.len()));
     }
-    Ok(headers)
 }
 
 fn value(text: &str) -> Result<HeaderValue, Unsendable> {

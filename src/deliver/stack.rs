@@ -46,6 +46,10 @@ pub(super) struct Silence {
 
 /// One attempt, ready to go.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is the common one, and needs no allocation"
+)]
 pub(super) enum Try {
     /// One request.
     One {

@@ -26,6 +26,8 @@ mod bench;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod outage_tests;
+#[cfg(test)]
 mod sample;
 #[cfg(test)]
 mod ssrf_tests;

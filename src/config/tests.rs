@@ -47,6 +47,7 @@ static CHATTER: Vendor = Vendor {
             Arc::new(Throwaway)
         },
         message: |_, _| None,
+        fetch: None,
     }),
     destination: None,
 };

@@ -14,6 +14,7 @@ pub static VENDOR: Vendor = Vendor {
     source: Some(SourceEntry {
         configure,
         message: |_, _| None,
+        fetch: None,
     }),
     destination: None,
 };

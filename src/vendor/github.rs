@@ -15,6 +15,7 @@ pub static VENDOR: Vendor = Vendor {
     source: Some(SourceEntry {
         configure: |_| Arc::new(GitHub),
         message: |_, _| None,
+        fetch: None,
     }),
     destination: None,
 };

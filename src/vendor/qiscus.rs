@@ -27,6 +27,7 @@ pub static VENDOR: Vendor = Vendor {
     source: Some(SourceEntry {
         configure,
         message: message::read_again,
+        fetch: None,
     }),
     destination: None,
 };

@@ -61,7 +61,16 @@ pub(super) fn plain(
 }
 
 /// One event, with names that are not endless.
-pub(super) fn event(mut reading: Reading) -> Webhook {
+pub(super) fn event(reading: Reading) -> Webhook {
+    events(vec![reading])
+}
+
+/// Events in their order, with names that are not endless.
+pub(super) fn events(readings: Vec<Reading>) -> Webhook {
+    Webhook::Events(readings.into_iter().map(with_short_names).collect())
+}
+
+fn with_short_names(mut reading: Reading) -> Reading {
     if let Some(short) = cut(reading.event_type.as_str(), TYPE_BYTES_MAX, 8) {
         reading.event_type = short.into();
     }
@@ -75,7 +84,7 @@ pub(super) fn event(mut reading: Reading) -> Webhook {
     {
         *key = short;
     }
-    Webhook::Events(vec![reading])
+    reading
 }
 
 /// A longer name stands in the index, in labels and in every list as its first

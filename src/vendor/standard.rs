@@ -11,6 +11,7 @@ pub static VENDOR: Vendor = Vendor {
     source: Some(SourceEntry {
         configure: |_| Arc::new(Standard),
         message: |_, _| None,
+        fetch: None,
     }),
     destination: None,
 };

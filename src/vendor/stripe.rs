@@ -11,6 +11,7 @@ pub static VENDOR: Vendor = Vendor {
     source: Some(SourceEntry {
         configure: |_| Arc::new(Stripe),
         message: |_, _| None,
+        fetch: None,
     }),
     destination: None,
 };

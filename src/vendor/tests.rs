@@ -5,6 +5,7 @@ mod chat_text;
 mod configured;
 mod endpoint;
 mod kept_safe;
+mod quiq;
 mod senders;
 mod tracking;
 mod tracking_check;
@@ -105,7 +106,9 @@ fn every_vendor_is_registered_once() {
     unique.sort_unstable();
     unique.dedup();
     assert_eq!(unique.len(), kinds.len());
-    for kind in ["qiscus", "standard", "github", "stripe", "slack", "generic"] {
+    for kind in [
+        "qiscus", "standard", "github", "stripe", "slack", "quiq", "generic",
+    ] {
         assert!(find(kind).unwrap().source.is_some(), "{kind}");
     }
     for (kind, chat) in [("dimension", true), ("dashbot", true), ("http", false)] {

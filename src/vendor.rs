@@ -3,6 +3,7 @@
 //!
 //! Everything here is pure: no I/O, no clock.
 
+mod asking;
 mod reading;
 pub mod dialogue;
 pub mod lookup;
@@ -14,6 +15,7 @@ pub mod quiq;
 pub mod slack;
 pub mod generic;
 pub mod dimension;
+pub mod sendyiq;
 pub mod http;
 #[cfg(test)]
 mod tests;
@@ -46,6 +48,7 @@ pub static VENDORS: &[&Vendor] = &[
     &generic::VENDOR,
     &dimension::DIMENSION,
     &dimension::DASHBOT,
+    &sendyiq::VENDOR,
     &http::VENDOR,
 ];
 

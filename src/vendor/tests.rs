@@ -4,6 +4,8 @@ mod chat;
 mod chat_text;
 mod configured;
 mod endpoint;
+mod scripted;
+mod sendyiq;
 mod kept_safe;
 mod quiq;
 mod senders;

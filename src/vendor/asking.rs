@@ -1,0 +1,264 @@
+//! What the destinations that hold dialogues share: the keys they read, and
+//! how their requests are put together.
+
+use std::time::Duration;
+
+use ::http::{HeaderMap, HeaderValue, Method, header};
+use bytes::Bytes;
+use serde_json::{Map, Value as Json};
+use url::Url;
+
+use super::Call;
+use super::dialogue::{Ask, Step};
+use crate::decode::{Fields, inside};
+use crate::expression::{Scope, Template};
+use crate::secret::Secret;
+use crate::settle::{Outcome, Reason};
+use crate::transform::{BodyShape, Outgoing, Unsendable};
+
+/// What to do with a copy whose conversation has no counterpart over there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenUnlinked {
+    DeadLetter,
+    Wait(Duration),
+}
+
+impl WhenUnlinked {
+    /// The end of such a copy; the detail says how to link.
+    pub(super) fn unsendable(self, detail: String) -> Unsendable {
+        let reason = Reason::Unlinked;
+        match self {
+            Self::DeadLetter => Unsendable::Dead { reason, detail },
+            Self::Wait(for_at_most) => Unsendable::Wait {
+                for_at_most,
+                reason,
+                detail,
+            },
+        }
+    }
+}
+
+/// `when_unlinked`: `"dead_letter"` or `{ wait = "10m" }`, which is the default.
+pub(super) fn when_unlinked(fields: &mut Fields<'_, '_>) -> WhenUnlinked {
+    const KEY: &str = "when_unlinked";
+    const DEFAULT: WhenUnlinked = WhenUnlinked::Wait(Duration::from_secs(600));
+    let is_table = fields
+        .table
+        .get(KEY)
+        .is_some_and(|value| value.get_ref().is_table());
+    if is_table {
+        let wait = fields.table(KEY, |fields| {
+            if !fields.has("wait") {
+                let help = Some("when_unlinked = { wait = \"10m\" }".to_owned());
+                fields.error(fields.span.clone(), "says not how long to wait", help);
+            }
+            fields.duration("wait")
+        });
+        return wait
+            .flatten()
+            .map_or(DEFAULT, |wait| WhenUnlinked::Wait(wait.value));
+    }
+    let choice = fields.choice(KEY, &[("dead_letter", WhenUnlinked::DeadLetter)]);
+    choice.map_or(DEFAULT, |choice| choice.value)
+}
+
+/// The destination's name, for what operators are told to type.
+pub(super) fn name_of(fields: &Fields<'_, '_>) -> String {
+    let name = fields.path.strip_prefix("destination.");
+    name.unwrap_or("…").to_owned()
+}
+
+/// A secret that a header carries; both as it is, for masking and accounts,
+/// and as the header's value, which never prints. A wrong one is a complaint.
+pub(super) fn header_secret(
+    fields: &mut Fields<'_, '_>,
+    key: &'static str,
+    why: &str,
+) -> (Secret, HeaderValue) {
+    let nothing = || (Secret::new(""), HeaderValue::from_static(""));
+    let Some(secret) = fields.secret(key) else {
+        if !fields.has(key) {
+            fields.missing(key, why);
+        }
+        return nothing();
+    };
+    let text = secret.value.expose_text().map(str::trim);
+    let value = text
+        .filter(|text| !text.is_empty())
+        .and_then(|text| HeaderValue::from_str(text).ok());
+    let Some(mut value) = value else {
+        let message = format!("the {key} is blank, or holds what no header can carry");
+        fields.error(secret.span, message, None);
+        return nothing();
+    };
+    value.set_sensitive(true);
+    (secret.value, value)
+}
+
+/// `base_url`, where it is written; a wrong one is a complaint.
+pub(super) fn base_url(fields: &mut Fields<'_, '_>, default: &str) -> Option<Url> {
+    let written = fields.text("base_url")?;
+    let url = Url::parse(&written.value);
+    let plain = |url: &Url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.has_host()
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none()
+    };
+    let why = match url {
+        Ok(url) if plain(&url) => return Some(url),
+        Ok(_) => "must be http(s)://host, perhaps with a path, and nothing else".to_owned(),
+        Err(error) => format!("is no URL: {error}"),
+    };
+    fields.error(written.span, why, Some(format!("the default is {default}")));
+    None
+}
+
+/// A text that may hold `{{ … }}`; what is none is a complaint.
+pub(super) fn template(fields: &mut Fields<'_, '_>, key: &'static str) -> Option<Template> {
+    let written = fields.text(key)?;
+    parsed(fields, key, &written.value)
+}
+
+fn parsed(fields: &mut Fields<'_, '_>, key: &'static str, text: &str) -> Option<Template> {
+    match Template::parse(text) {
+        Ok(template) => Some(template),
+        Err(malformed) => {
+            let place = fields.any(key).map_or_else(
+                || fields.span.clone(),
+                |value| inside(value, &malformed.span),
+            );
+            fields.error(place, malformed.message, None);
+            None
+        }
+    }
+}
+
+/// What templates see of this copy.
+pub(super) fn scope(call: &Call<'_>) -> Scope {
+    Scope::new(call.event, call.message(), call.payload())
+}
+
+/// The route's `with`, filled in; empty where there is none. A key that is not
+/// in `known` is a dead letter that names those that are.
+pub(super) fn with(call: &Call<'_>, known: &[&str]) -> Result<Map<String, Json>, Unsendable> {
+    if call.action.with.is_empty() {
+        return Ok(Map::new());
+    }
+    let with: Json = serde_json::from_str(&call.action.with)
+        .map_err(|error| unsendable(format!("the route's `with` cannot be read: {error}")))?;
+    let shape = BodyShape::from_json(&with)
+        .map_err(|error| unsendable(format!("the route's `with`: {error}")))?;
+    let Json::Object(with) = shape.render(&scope(call))? else {
+        return Err(unsendable("the route's `with` is no table"));
+    };
+    match with.keys().find(|key| !known.contains(&key.as_str())) {
+        None => Ok(with),
+        Some(key) => Err(unsendable(format!(
+            "the route's `with` has `{key}`, which `{}` does not take; it takes {}",
+            call.action.name,
+            if known.is_empty() {
+                "nothing".to_owned()
+            } else {
+                known.join(", ")
+            }
+        ))),
+    }
+}
+
+/// Where requests go, as operators are told.
+pub(super) fn shown(base_url: &Url) -> String {
+    base_url.as_str().trim_end_matches('/').to_owned()
+}
+
+/// The base with these path segments behind it, each percent-encoded.
+pub(super) fn url_at<'s>(base: &Url, segments: impl IntoIterator<Item = &'s str>) -> Url {
+    let mut url = base.clone();
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().extend(segments);
+    }
+    url
+}
+
+/// A request with a JSON body, or with none.
+pub(super) fn request(
+    method: Method,
+    url: Url,
+    mut headers: HeaderMap,
+    body: Option<&Json>,
+    secret: &Secret,
+) -> Outgoing {
+    if body.is_some() {
+        let json = HeaderValue::from_static("application/json");
+        headers.insert(header::CONTENT_TYPE, json);
+    }
+    Outgoing {
+        method,
+        url,
+        headers,
+        body: body.map_or_else(Bytes::new, |body| Bytes::from(body.to_string())),
+        sign: None,
+        redact: vec![secret.clone()],
+        late: false,
+    }
+}
+
+/// One step that needs nothing beyond its request.
+pub(super) fn ask(step: &'static str, request: Outgoing) -> Step {
+    Step::Ask(Box::new(Ask {
+        step,
+        request,
+        before: Vec::new(),
+        alone: None,
+    }))
+}
+
+/// What `write` says for a destination with a dialogue: its first request.
+pub(super) fn first(step: Step) -> Result<Outgoing, Unsendable> {
+    match step {
+        Step::Ask(ask) => Ok(ask.request),
+        Step::Done => Err(unsendable("there is nothing to send")),
+    }
+}
+
+pub(super) fn dead(reason: Reason, detail: impl Into<String>) -> Unsendable {
+    Unsendable::Dead {
+        reason,
+        detail: detail.into(),
+    }
+}
+
+pub(super) fn unsendable(detail: impl Into<String>) -> Unsendable {
+    dead(Reason::Unsendable, detail)
+}
+
+/// An answer with another status than that of its head.
+pub(super) fn answered(status: u16) -> Outcome {
+    Outcome::Answered {
+        status,
+        retry_after: None,
+    }
+}
+
+/// Whether an outcome says that it was done.
+pub(super) fn is_success(outcome: &Outcome) -> bool {
+    matches!(
+        outcome,
+        Outcome::AlreadyThere { .. }
+            | Outcome::Answered {
+                status: 200..=299,
+                ..
+            }
+    )
+}
+
+/// The value at a dotted path; elements of lists by index.
+pub(super) fn at<'j>(value: &'j Json, path: &str) -> Option<&'j Json> {
+    path.split('.').try_fold(value, |value, part| match value {
+        Json::Object(map) => map.get(part),
+        Json::Array(items) => items.get(part.parse::<usize>().ok()?),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => None,
+    })
+}

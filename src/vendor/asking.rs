@@ -136,6 +136,18 @@ fn parsed(fields: &mut Fields<'_, '_>, key: &'static str, text: &str) -> Option<
     }
 }
 
+/// A text or a list of texts that may hold `{{ … }}`.
+pub(super) fn templates(fields: &mut Fields<'_, '_>, key: &'static str) -> Vec<Template> {
+    let mut found = Vec::new();
+    for written in fields.texts(key) {
+        match Template::parse(&written.value) {
+            Ok(template) => found.push(template),
+            Err(malformed) => fields.error(written.span, malformed.message, None),
+        }
+    }
+    found
+}
+
 /// What templates see of this copy.
 pub(super) fn scope(call: &Call<'_>) -> Scope {
     Scope::new(call.event, call.message(), call.payload())

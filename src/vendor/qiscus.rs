@@ -4,15 +4,21 @@
 //! Qiscus documents no message id and no timestamp for the v2 shape: such an
 //! event has no vendor id, and nothing is ever taken for a duplicate by its
 //! bytes, because two real "ok"s are equal.
+//!
+//! As a destination it is a speaker in rooms; what it says is known again when
+//! it comes back.
 
+mod api;
 mod credentials;
 mod message;
 mod read;
+mod speaker;
 mod text;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde_json::Value as Json;
 
 use super::{Reader, SourceEntry, Unreadable, Vendor, Webhook, reading};
 use crate::decode::Fields;
@@ -20,7 +26,9 @@ use crate::event::{Direction, Inbound};
 use crate::payload::{DEPTH_MAX, Payload};
 use crate::route::glob_matches;
 
+pub use api::{Api, Version};
 pub use read::event_type_of;
+pub use speaker::{LongText, NewRoom, Side, Speaker};
 
 pub static VENDOR: Vendor = Vendor {
     kind: "qiscus",
@@ -29,13 +37,16 @@ pub static VENDOR: Vendor = Vendor {
         message: message::read_again,
         fetch: None,
     }),
-    destination: None,
+    destination: Some(speaker::DESTINATION),
 };
 
 /// Whose addresses are the company's side where the file does not say:
 /// Omnichannel gives its agents and bots addresses there (documented with the
 /// Omnichannel bot API).
 pub const AGENTS: &[&str] = &["*@qismo.com"];
+
+/// How a `unique_temp_id` of ours begins; our event's id follows.
+pub const MARK: &str = "hookfan-";
 
 /// The types Qiscus documents, and what `unreadable = "keep"` makes. More may
 /// come, which is why a route on another type is worth a warning only.
@@ -60,6 +71,8 @@ pub enum Rest {
 pub struct Qiscus {
     /// Globs; compared without regard to case, as mail domains are.
     pub agents: Vec<String>,
+    /// Globs likewise: through whom we ourselves speak. They are agents too.
+    pub ours: Vec<String>,
     pub rest: Rest,
 }
 
@@ -67,6 +80,7 @@ impl Default for Qiscus {
     fn default() -> Self {
         Self {
             agents: AGENTS.iter().map(|glob| (*glob).to_owned()).collect(),
+            ours: Vec::new(),
             rest: Rest::Agent,
         }
     }
@@ -81,6 +95,11 @@ fn configure(fields: &mut Fields<'_, '_>) -> Arc<dyn Reader> {
             .map(|glob| glob.value)
             .collect();
     }
+    source.ours = fields
+        .texts("ours")
+        .into_iter()
+        .map(|glob| glob.value)
+        .collect();
     if let Some(rest) = fields.choice(
         "rest",
         &[("agent", Rest::Agent), ("customer", Rest::Customer)],
@@ -109,10 +128,14 @@ impl Reader for Qiscus {
 impl Qiscus {
     /// Whether this address is the company's side.
     pub fn is_agent(&self, email: &str) -> bool {
-        let email = email.to_lowercase();
-        self.agents
-            .iter()
-            .any(|glob| glob_matches(&glob.to_lowercase(), &email))
+        any_matches(&self.agents, email) || any_matches(&self.ours, email)
+    }
+
+    /// Whether we said this ourselves. A mark counts in what came through the
+    /// REST API only: a customer's own client cannot claim it.
+    pub fn is_ours(&self, event_type: &str, message: &Json, author: Option<&str>) -> bool {
+        author.is_some_and(|email| any_matches(&self.ours, email))
+            || (event_type == "post_comment_rest" && message::is_marked(message))
     }
 
     /// `post_comment_mobile` and `post_comment_rest` say which client posted,
@@ -134,4 +157,11 @@ impl Qiscus {
             _ => Direction::Incoming,
         }
     }
+}
+
+fn any_matches(globs: &[String], email: &str) -> bool {
+    let email = email.to_lowercase();
+    globs
+        .iter()
+        .any(|glob| glob_matches(&glob.to_lowercase(), &email))
 }

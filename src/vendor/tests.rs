@@ -4,6 +4,8 @@ mod chat;
 mod chat_text;
 mod configured;
 mod endpoint;
+mod qiscus_out;
+mod qiscus_out_rooms;
 mod scripted;
 mod sendyiq;
 mod kept_safe;
@@ -113,7 +115,13 @@ fn every_vendor_is_registered_once() {
     ] {
         assert!(find(kind).unwrap().source.is_some(), "{kind}");
     }
-    for (kind, chat) in [("dimension", true), ("dashbot", true), ("http", false)] {
+    for (kind, chat) in [
+        ("dimension", true),
+        ("dashbot", true),
+        ("sendyiq", true),
+        ("qiscus", true),
+        ("http", false),
+    ] {
         let destination = find(kind).unwrap().destination.as_ref().unwrap();
         assert_eq!(destination.chat, chat, "{kind}");
         assert_eq!(destination.actions[0], "message", "{kind}");

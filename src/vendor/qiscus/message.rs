@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use super::{read, text};
+use super::{MARK, read, text};
 use crate::clock::Timestamp;
 use crate::event::{Direction, Event};
 use crate::message::{Attachment, Conversation, Message, Person};
@@ -71,7 +71,7 @@ pub(super) fn kind_of(message: &Json) -> Option<&str> {
 
 /// The message's `payload` as an object. Senders also pass it as JSON text;
 /// anything that is no object counts as an empty one.
-fn details_of(message: &Json) -> Json {
+pub(super) fn details_of(message: &Json) -> Json {
     let details = match message.get("payload") {
         Some(Json::String(text)) => Payload::parse(text.as_bytes(), DEPTH_MAX)
             .ok()
@@ -89,6 +89,17 @@ pub(super) fn own_id(message: &Json) -> Option<String> {
         .into_iter()
         .filter_map(|name| message.get(name).and_then(payload::id_text))
         .find(|id| id != "0")
+}
+
+/// Whether the message bears our mark: v2 keeps our `unique_temp_id`, v2.1 our
+/// `extras` (which come as an object or as JSON text).
+pub(super) fn is_marked(message: &Json) -> bool {
+    let extras = match message.get("extras") {
+        Some(Json::String(text)) => serde_json::from_str(text).unwrap_or(Json::Null),
+        other => other.cloned().unwrap_or(Json::Null),
+    };
+    let temporary = reading::text(message, "unique_temp_id");
+    temporary.is_some_and(|id| id.starts_with(MARK)) || extras.get("hookfan").is_some()
 }
 
 /// What Qiscus knows a user by: the `email`, which may be a phone number; the
@@ -167,7 +178,7 @@ fn is_image(name: &str) -> bool {
 /// `unix_nano_timestamp` is the finest; Omnichannel writes milliseconds under
 /// that name, and one consumer types it as a text. It counts where it agrees
 /// with the other times there are.
-fn sent_at(message: &Json) -> Option<Timestamp> {
+pub(super) fn sent_at(message: &Json) -> Option<Timestamp> {
     let text = |name: &str| reading::text(message, name).and_then(Timestamp::parse_rfc3339);
     let number = |name: &str| {
         message

@@ -116,6 +116,7 @@ fn chat(
 
     let author = message::person_key(from);
     let direction = source.direction(&event_type, kind, author.as_deref());
+    let ours = source.is_ours(&event_type, message, author.as_deref());
     let user = match direction {
         Direction::Incoming => author,
         Direction::Outgoing | Direction::System => only_customer(source, room, author.as_deref()),
@@ -131,7 +132,7 @@ fn chat(
         user,
         message,
         standing: None,
-        ours: false,
+        ours,
         once: false,
         payload,
         body,

@@ -306,7 +306,11 @@ fn direction_is_a_rule_and_not_the_type() {
         (Agent, "mobile", "system_event", RINA, System),
     ] {
         let agents = vec!["*@qismo.com".into(), "budi@*".into()];
-        let source = Qiscus { agents, rest };
+        let source = Qiscus {
+            agents,
+            rest,
+            ..Qiscus::default()
+        };
         let event_type = format!("post_comment_{client}");
         let body = body(&event_type, from, json!({"type": kind, "text": "t"}));
         let reading = one(read_with(&source, &[], &body).unwrap());

@@ -43,6 +43,7 @@ pub(super) struct Talks {
     pub(super) now: Timestamp,
     pub(super) customer: Option<String>,
     pub(super) source: &'static str,
+    pub(super) kind: &'static str,
 }
 
 impl Talks {
@@ -56,6 +57,7 @@ impl Talks {
             now: ACCEPTED,
             customer: None,
             source: "qiscus",
+            kind: "qiscus",
         }
     }
 
@@ -83,7 +85,7 @@ impl Talks {
         with: &str,
         script: &[(u16, &str)],
     ) -> (Vec<Asked>, End) {
-        let mut event = event_of("qiscus", reading);
+        let mut event = event_of(self.kind, reading);
         event.source = SourceName::from(self.source);
         event.key = reading
             .key
@@ -199,4 +201,9 @@ pub(super) fn of_sample(name: &str) -> Reading {
         ..qiscus::Qiscus::default()
     };
     one(read_with(&source, &[], &sample(name)).unwrap())
+}
+
+/// The body of a form, or the query of a URL, in order.
+pub(super) fn form(text: &[u8]) -> Vec<(String, String)> {
+    url::form_urlencoded::parse(text).into_owned().collect()
 }

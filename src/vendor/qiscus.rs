@@ -9,6 +9,7 @@
 //! it comes back.
 
 mod api;
+pub mod backfill;
 mod credentials;
 mod message;
 mod read;

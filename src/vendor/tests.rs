@@ -5,6 +5,7 @@ mod chat_text;
 mod configured;
 mod endpoint;
 mod qiscus_out;
+mod qiscus_out_past;
 mod qiscus_out_rooms;
 mod scripted;
 mod sendyiq;

@@ -1,0 +1,332 @@
+//! What a room said while we could not hear it: `load_comments`, page by page,
+//! read back into the bodies that the webhook would have posted.
+//!
+//! Pure: a [`Walk`] says which page to ask for and takes the answer; at its end
+//! it has the comments, oldest first, and the gaps between them. Qiscus sends a
+//! webhook once and may never send it again, so this is the only way back.
+
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr};
+
+use ::http::HeaderMap;
+use bytes::Bytes;
+use serde_json::{Map, Value as Json, json};
+
+use super::api::{self, Api, Version};
+use super::message;
+use crate::clock::Timestamp;
+use crate::event::Inbound;
+use crate::payload::{DEPTH_MAX, Payload, id_text};
+use crate::transform::Outgoing;
+use crate::vendor::{Reader, Reading, Unreadable, Webhook, reading};
+
+/// The most pages one walk reads.
+pub const PAGES_MAX: u32 = 1000;
+
+/// Comments a page; Qiscus documents 20 as the default and 100 as the most that
+/// its clients ask for.
+pub const LIMIT: u32 = 100;
+
+/// One comment that was loaded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Comment {
+    /// Qiscus' number for it, where it fits 64 bits.
+    pub id: Option<u64>,
+    /// The one before it in its room; 0: there is none.
+    pub before: Option<u64>,
+    pub sent_at: Option<Timestamp>,
+    /// As it came.
+    pub raw: Json,
+}
+
+impl Comment {
+    fn read(raw: &Json) -> Option<Self> {
+        if !raw.is_object() {
+            return None;
+        }
+        Some(Self {
+            id: number(raw, &["id", "id_str"]).filter(|id| *id != 0),
+            before: number(raw, &["comment_before_id", "comment_before_id_str"]),
+            sent_at: message::sent_at(raw),
+            raw: raw.clone(),
+        })
+    }
+
+    /// What tells it from every other.
+    fn name(&self) -> String {
+        match temporary_id(&self.raw) {
+            Some(id) => id,
+            None => self
+                .id
+                .map_or_else(|| self.raw.to_string(), |id| id.to_string()),
+        }
+    }
+
+    /// Whether it is known by the name that the webhook uses, so that what came
+    /// already is a duplicate. What v2.1 documents has no `unique_temp_id`, and
+    /// a webhook that has one is then another event: prefer v2.
+    pub fn is_named_as_webhook(&self) -> bool {
+        temporary_id(&self.raw).is_some()
+    }
+}
+
+/// Where a chain of comments is broken: those after `after`, up to and with
+/// `until`, are missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    pub after: u64,
+    pub until: u64,
+}
+
+/// A comment's place in its room: its id, and the id before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Chained {
+    pub id: u64,
+    pub before: u64,
+}
+
+impl Chained {
+    /// Of a stored webhook's body, where its shape tells (the current one does).
+    pub fn of_webhook(payload: &Payload) -> Option<Self> {
+        Self::of(payload.at("payload.message")?)
+    }
+
+    fn of(comment: &Json) -> Option<Self> {
+        let id = number(comment, &["id", "id_str"]).filter(|id| *id != 0)?;
+        let before = number(comment, &["comment_before_id", "comment_before_id_str"])?;
+        Some(Self { id, before })
+    }
+}
+
+/// The gaps in one room's chain, in order, whatever order it comes in. What lies
+/// before the first of the chain is no gap.
+pub fn gaps(chain: impl IntoIterator<Item = Chained>) -> Vec<Gap> {
+    let mut chain: Vec<Chained> = chain.into_iter().collect();
+    chain.sort_unstable();
+    chain.dedup_by_key(|one| one.id);
+    let pairs = chain.iter().zip(chain.iter().skip(1));
+    pairs
+        .filter(|(earlier, later)| later.before > earlier.id)
+        .map(|(earlier, later)| Gap {
+            after: earlier.id,
+            until: later.before,
+        })
+        .collect()
+}
+
+/// Why a walk ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Qiscus has no more.
+    Beginning,
+    /// Everything since the wanted time is there.
+    Since,
+    /// As many pages as were allowed; there may be more.
+    Pages,
+}
+
+/// What to do after a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Ask for this page.
+    Page(u32),
+    End(Ended),
+}
+
+/// What a walk brought home.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded {
+    /// Oldest first, each once, none from before the wanted time.
+    pub comments: Vec<Comment>,
+    pub gaps: Vec<Gap>,
+}
+
+/// A walk through one room's past, from its newest comment back.
+#[derive(Debug)]
+pub struct Walk {
+    room: String,
+    since: Option<Timestamp>,
+    pages_max: u32,
+    page: u32,
+    seen: HashSet<String>,
+    comments: Vec<Comment>,
+}
+
+impl Walk {
+    /// `since`: how far back; `None`: to the beginning. `pages_max`: at most
+    /// [`PAGES_MAX`].
+    pub fn new(room: impl Into<String>, since: Option<Timestamp>, pages_max: u32) -> Self {
+        Self {
+            room: room.into(),
+            since,
+            pages_max: pages_max.clamp(1, PAGES_MAX),
+            page: 1,
+            seen: HashSet::new(),
+            comments: Vec::new(),
+        }
+    }
+
+    /// The request for the page that is next. `None`: the Omnichannel API loads
+    /// no comments; its account has an SDK API that does.
+    pub fn request(&self, api: &Api) -> Option<Outgoing> {
+        if api.version == Version::Omnichannel {
+            return None;
+        }
+        let mut query = Map::new();
+        query.insert("room_id".to_owned(), self.room.as_str().into());
+        query.insert("page".to_owned(), self.page.into());
+        query.insert("limit".to_owned(), LIMIT.into());
+        Some(api.get("load_comments", &query))
+    }
+
+    /// Takes the answer to [`Walk::request`]: a 200's body.
+    pub fn take(&mut self, body: &[u8]) -> Result<Next, Unreadable> {
+        let answer =
+            Payload::parse(body, DEPTH_MAX).map_err(|error| Unreadable(error.to_string()))?;
+        let status = answer.at("status").and_then(id_text);
+        if status.as_deref().is_some_and(|status| status != "200") {
+            let said = api::error_text(answer.value());
+            return Err(Unreadable(format!("Qiscus refused: {}", said.trim())));
+        }
+        let Some(page) = answer.at("results.comments").and_then(Json::as_array) else {
+            return Err(Unreadable("no list `results.comments`".to_owned()));
+        };
+        // What is posted meanwhile moves the pages: some come twice.
+        let before = self.comments.len();
+        let mut reached = false;
+        for comment in page.iter().filter_map(Comment::read) {
+            let early = self.since.zip(comment.sent_at);
+            if early.is_some_and(|(since, sent_at)| sent_at < since) {
+                reached = true;
+            } else if self.seen.insert(comment.name()) {
+                self.comments.push(comment);
+            }
+        }
+        let ended = if reached {
+            Some(Ended::Since)
+        } else if self.comments.len() == before {
+            Some(Ended::Beginning)
+        } else if self.page >= self.pages_max {
+            Some(Ended::Pages)
+        } else {
+            None
+        };
+        self.page += 1;
+        Ok(ended.map_or(Next::Page(self.page), Next::End))
+    }
+
+    /// What there is so far.
+    pub fn end(self) -> Loaded {
+        let mut comments = self.comments;
+        // Pages come newest first, but within a page either order is shown.
+        comments.sort_by_key(|comment| (comment.sent_at, comment.id));
+        if comments.iter().all(|comment| comment.id.is_some()) {
+            comments.sort_by_key(|comment| comment.id);
+        }
+        let gaps = gaps(comments.iter().filter_map(|one| Chained::of(&one.raw)));
+        Loaded { comments, gaps }
+    }
+}
+
+/// The event that the webhook would have been, read by the source as it reads
+/// its own: what came already has the same vendor id, and the vendor ids are
+/// kept for years.
+pub fn reading(reader: &dyn Reader, room: &str, comment: &Comment) -> Result<Reading, Unreadable> {
+    let body = webhook_body(room, comment);
+    let inbound = Inbound {
+        tail: None,
+        query: None,
+        headers: &HeaderMap::new(),
+        body: &body,
+        peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
+    };
+    let Webhook::Events(readings) = reader.read(&inbound, DEPTH_MAX)? else {
+        return Err(Unreadable(
+            "the source takes a comment for a test".to_owned(),
+        ));
+    };
+    let reading = readings.into_iter().next();
+    let reading = reading.ok_or_else(|| Unreadable("the comment made no event".to_owned()))?;
+    Ok(Reading {
+        once: true,
+        ..reading
+    })
+}
+
+/// A comment in the shape of the webhook. Nothing tells which client posted it:
+/// what bears our mark came through the REST API, the rest is taken for a
+/// client's (a guess; who speaks is told by `agents`).
+fn webhook_body(room: &str, comment: &Comment) -> Bytes {
+    let raw = &comment.raw;
+    let event_type = if message::is_marked(raw) {
+        "post_comment_rest"
+    } else {
+        "post_comment_mobile"
+    };
+    let null = Json::Null;
+    let user = raw.get("user").filter(|user| user.is_object());
+    let user = user.unwrap_or(&null);
+    let first = |places: &[(&Json, &str)]| {
+        let texts = places.iter().filter_map(|(value, name)| value.get(*name));
+        texts.filter_map(id_text).next()
+    };
+    let email = first(&[(raw, "email"), (user, "user_id"), (user, "email")]);
+    let name = first(&[(raw, "username"), (user, "username")]);
+    let id = raw.get("user_id").filter(|id| id.is_number());
+    let mut message = Map::new();
+    let mut put = |name: &str, value: Option<&Json>| {
+        if let Some(value) = value.filter(|value| !value.is_null()) {
+            message.insert(name.to_owned(), value.clone());
+        }
+    };
+    put("text", raw.get("message"));
+    for name in CARRIED {
+        put(name, raw.get(*name));
+    }
+    let temporary = temporary_id(raw).map(Json::from);
+    put("unique_temp_id", temporary.as_ref());
+    message.entry("type").or_insert_with(|| Json::from("text"));
+    let body = json!({
+        "type": event_type,
+        "payload": {
+            "from": { "id": id.cloned().unwrap_or_else(|| 0.into()), "email": email, "name": name },
+            "room": {
+                "id": room,
+                "name": reading::text(raw, "room_name"),
+                "type": reading::text(raw, "chat_type"),
+            },
+            "message": message,
+        },
+    });
+    Bytes::from(body.to_string())
+}
+
+/// What a comment and a webhook's message call the same.
+const CARRIED: &[&str] = &[
+    "type",
+    "payload",
+    "extras",
+    "id",
+    "id_str",
+    "comment_before_id",
+    "comment_before_id_str",
+    "timestamp",
+    "created_at",
+    "unix_timestamp",
+    "unix_nano_timestamp",
+    "disable_link_preview",
+];
+
+/// v2.1 tells it as `unique_id`, where it does.
+fn temporary_id(comment: &Json) -> Option<String> {
+    ["unique_temp_id", "unique_id"]
+        .iter()
+        .filter_map(|name| comment.get(*name).and_then(id_text))
+        .find(|id| id != "0")
+}
+
+fn number(value: &Json, names: &[&str]) -> Option<u64> {
+    names
+        .iter()
+        .find_map(|name| value.get(*name).and_then(id_text)?.parse().ok())
+}

@@ -83,16 +83,16 @@ pub(super) fn header_secret(
         return nothing();
     };
     let text = secret.value.expose_text().map(str::trim);
-    let value = text
+    let carried = text
         .filter(|text| !text.is_empty())
-        .and_then(|text| HeaderValue::from_str(text).ok());
-    let Some(mut value) = value else {
+        .and_then(|text| Some((Secret::new(text), HeaderValue::from_str(text).ok()?)));
+    let Some((secret, mut value)) = carried else {
         let message = format!("the {key} is blank, or holds what no header can carry");
         fields.error(secret.span, message, None);
         return nothing();
     };
     value.set_sensitive(true);
-    (secret.value, value)
+    (secret, value)
 }
 
 /// `base_url`, where it is written; a wrong one is a complaint.
@@ -171,11 +171,7 @@ pub(super) fn with(call: &Call<'_>, known: &[&str]) -> Result<Map<String, Json>,
         Some(key) => Err(unsendable(format!(
             "the route's `with` has `{key}`, which `{}` does not take; it takes {}",
             call.action.name,
-            if known.is_empty() {
-                "nothing".to_owned()
-            } else {
-                known.join(", ")
-            }
+            known.join(", ")
         ))),
     }
 }

@@ -40,8 +40,7 @@ pub struct Api {
 impl Api {
     /// `None`: the secret, or the app id, holds what no header can carry.
     pub fn new(version: Version, app_id: &str, base_url: Url, secret: Secret) -> Option<Self> {
-        let text = secret.expose_text()?.trim().to_owned();
-        let mut secret_header = HeaderValue::from_str(&text).ok()?;
+        let mut secret_header = HeaderValue::from_str(secret.expose_text()?).ok()?;
         secret_header.set_sensitive(true);
         let _carried = HeaderValue::from_str(app_id).ok()?;
         Some(Self {

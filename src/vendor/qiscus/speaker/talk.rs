@@ -111,7 +111,6 @@ impl Speaker {
     }
 
     fn sayable<'c>(&self, call: &Call<'c>) -> Result<&'c Message, Unsendable> {
-        let _takes_nothing = asking::with(call, &[])?;
         let Some(message) = call.message() else {
             return Err(asking::unsendable(
                 "this event is no chat message: let the route's `on` or `when` leave it out, send it elsewhere, \

@@ -93,6 +93,9 @@ pub struct DestinationEntry {
     pub actions: &'static [&'static str],
     /// The default `rate` per second and `burst`, where the vendor has a limit.
     pub rate: Option<(f64, u32)>,
+    /// What a route's `require` may be: a fact over there without which its
+    /// copies are dropped.
+    pub guards: &'static [&'static str],
 }
 
 /// One event read out of a webhook.

@@ -57,7 +57,7 @@ fn one(fields: &mut Fields<'_, '_>, number: usize, named: &Named) -> Written {
     let to = names(fields, "to", "destination", &named.destinations);
     let action = Action {
         name: action(fields, &to, named).unwrap_or_else(|| Arc::from("message")),
-        with: with(fields).unwrap_or_else(|| Arc::from("")),
+        with: given(fields, &to, named).unwrap_or_else(|| Arc::from("")),
     };
     let place = name
         .as_ref()
@@ -241,10 +241,67 @@ fn action(fields: &mut Fields<'_, '_>, to: &[At<String>], named: &Named) -> Opti
     Some(Arc::from(action.value))
 }
 
-/// `with`, as JSON text; its texts are templates and parse.
-fn with(fields: &mut Fields<'_, '_>) -> Option<Arc<str>> {
+/// `with`, as JSON text, and `require` inside of it; empty where there is
+/// neither.
+fn given(fields: &mut Fields<'_, '_>, to: &[At<String>], named: &Named) -> Option<Arc<str>> {
+    use serde_json::Value;
+    let guard = require(fields, to, named);
+    let with = with(fields);
+    if guard.is_none() && with.is_none() {
+        return None;
+    }
+    let mut given = match with {
+        Some(Value::Object(table)) => table,
+        _ => serde_json::Map::new(),
+    };
+    given.extend(guard.map(|guard| (REQUIRE.to_owned(), Value::String(guard))));
+    Some(Arc::from(Value::Object(given).to_string()))
+}
+
+const REQUIRE: &str = "require";
+
+/// The guard, if each destination knows it: one that does not would send
+/// unguarded.
+fn require(fields: &mut Fields<'_, '_>, to: &[At<String>], named: &Named) -> Option<String> {
+    let guard = fields.text(REQUIRE)?;
+    for name in to {
+        let known = named
+            .destinations
+            .iter()
+            .find(|definition| definition.name == name.value);
+        // Where its kind is wrong, that has its own complaint.
+        let Some((vendor, entry)) = known
+            .and_then(|definition| definition.vendor)
+            .and_then(|vendor| vendor.destination.as_ref().map(|entry| (vendor, entry)))
+        else {
+            continue;
+        };
+        if entry.guards.contains(&guard.value.as_str()) {
+            continue;
+        }
+        let guards = entry.guards.iter().copied();
+        let help = if entry.guards.is_empty() {
+            format!(
+                "{} has none: write a route of its own for \"{}\"",
+                vendor.kind, name.value
+            )
+        } else {
+            did_you_mean(&guard.value, guards.clone())
+                .unwrap_or_else(|| format!("its guards: {}", listed(guards, '"')))
+        };
+        let message = format!(
+            "\"{}\" is nothing that {} can require (\"{}\")",
+            guard.value, vendor.kind, name.value
+        );
+        fields.error(guard.span.clone(), message, Some(help));
+    }
+    Some(guard.value)
+}
+
+/// `with`, as JSON; its texts are templates and parse.
+fn with(fields: &mut Fields<'_, '_>) -> Option<serde_json::Value> {
     let value = fields.any("with")?;
-    let DeValue::Table(_) = value.get_ref() else {
+    let DeValue::Table(table) = value.get_ref() else {
         let message = format!("`with` must be a table, not {}", describe(value.get_ref()));
         fields.error(
             value.span(),
@@ -253,7 +310,11 @@ fn with(fields: &mut Fields<'_, '_>) -> Option<Arc<str>> {
         );
         return None;
     };
-    json(fields, value, 0).map(|json| Arc::from(json.to_string()))
+    if let Some((key, _)) = table.get_key_value(REQUIRE) {
+        let message = "`require` stands beside `with`, not inside of it";
+        fields.error(key.span(), message, None);
+    }
+    json(fields, value, 0)
 }
 
 /// Deeper is nothing an action needs.

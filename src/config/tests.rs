@@ -65,6 +65,7 @@ static DESK: Vendor = Vendor {
         chat: true,
         actions: &["message", "close", "reopen"],
         rate: Some((10.0, 4)),
+        guards: &["queue_open"],
     }),
 };
 
@@ -80,6 +81,7 @@ static POST: Vendor = Vendor {
         chat: false,
         actions: &[],
         rate: None,
+        guards: &[],
     }),
 };
 

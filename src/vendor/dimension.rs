@@ -34,6 +34,7 @@ pub static DIMENSION: Vendor = Vendor {
         chat: true,
         actions: &["message", "event"],
         rate: None,
+        guards: &[],
     }),
 };
 
@@ -45,6 +46,7 @@ pub static DASHBOT: Vendor = Vendor {
         chat: true,
         actions: &["message", "event"],
         rate: None,
+        guards: &[],
     }),
 };
 

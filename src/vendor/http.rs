@@ -24,6 +24,7 @@ pub static VENDOR: Vendor = Vendor {
         chat: false,
         actions: &["message"],
         rate: None,
+        guards: &[],
     }),
 };
 

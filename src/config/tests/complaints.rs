@@ -175,6 +175,25 @@ fn routes_are_held_against_what_is_defined() {
 }
 
 #[test]
+fn what_a_destination_cannot_require_is_an_error() {
+    for (text, expected) in [
+        (
+            "[[route]]\nto = 'desk'\naction = 'close'\nrequire = 'queue_opn'\nwith = { require = 'x' }",
+            vec![
+                "4:11 \"queue_opn\" is nothing that desk can require (\"desk\")",
+                "5:10 `require` stands beside `with`, not inside of it",
+            ],
+        ),
+        (
+            "[[route]]\nto = ['desk', 'hook']\nrequire = 'queue_open'",
+            vec!["3:11 \"queue_open\" is nothing that post can require (\"hook\")"],
+        ),
+    ] {
+        check(text, &expected);
+    }
+}
+
+#[test]
 fn a_malformed_expression_is_shown_inside_its_text() {
     let complaints = offline(&format!("{SOUND}when = 'true and and'")).unwrap_err();
     let json = complaints.to_json();

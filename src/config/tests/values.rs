@@ -155,6 +155,22 @@ fn what_is_written_is_read() {
 }
 
 #[test]
+fn what_a_route_requires_travels_with_what_it_gives() {
+    let check = |with: &str, expected: &str| {
+        let route =
+            format!("[[route]]\nto = 'desk'\naction = 'close'\nrequire = 'queue_open'\n{with}");
+        let text = SOUND.replace("[[route]]\nto = [\"desk\", \"hook\"]", &route);
+        let config = offline(&text).unwrap();
+        assert_eq!(&*config.routes[0].action.with, expected);
+    };
+    check("", r#"{"require":"queue_open"}"#);
+    check(
+        "with = { queue_id = 'q' }",
+        r#"{"queue_id":"q","require":"queue_open"}"#,
+    );
+}
+
+#[test]
 fn fewer_connections_are_fewer_for_each_address() {
     let config = offline(&format!("[limits]\nconnections = 10\n{SOUND}")).unwrap();
     assert_eq!(

@@ -8,6 +8,7 @@ mod reading;
 pub mod dialogue;
 pub mod lookup;
 pub mod qiscus;
+pub mod dixa;
 pub mod standard;
 pub mod github;
 pub mod stripe;
@@ -40,6 +41,7 @@ use crate::transform::{Outgoing, Unsendable};
 /// Every vendor there is.
 pub static VENDORS: &[&Vendor] = &[
     &qiscus::VENDOR,
+    &dixa::VENDOR,
     &standard::VENDOR,
     &github::VENDOR,
     &stripe::VENDOR,

@@ -3,6 +3,12 @@
 mod chat;
 mod chat_text;
 mod configured;
+mod dixa_bench;
+mod dixa_actions;
+mod dixa_configured;
+mod dixa_healing;
+mod dixa_source;
+mod dixa_talk;
 mod endpoint;
 mod qiscus_out;
 mod qiscus_out_past;

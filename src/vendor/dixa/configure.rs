@@ -1,0 +1,283 @@
+//! The keys of a Dixa destination.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ::http::HeaderValue;
+use toml::de::DeValue;
+use url::Url;
+
+use super::{BASE_URL, Channel, Desk, Mail, TEXT_ONLY_CHANNEL, UnknownUser, WhenClosed};
+use crate::decode::{At, Fields, inside};
+use crate::expression::Template;
+use crate::secret::Secret;
+use crate::settle::Reason;
+use crate::transform::{Outgoing, Unsendable};
+use crate::vendor::{Call, Writer};
+
+/// A destination whose table was wrong; its complaints stop the configuration.
+#[derive(Debug)]
+struct Unconfigured;
+
+impl Writer for Unconfigured {
+    fn write(&self, _call: &Call<'_>) -> Result<Outgoing, Unsendable> {
+        Err(Unsendable::Dead {
+            reason: Reason::Unsendable,
+            detail: "the destination is not configured".to_owned(),
+        })
+    }
+
+    fn shown_target(&self) -> String {
+        String::new()
+    }
+}
+
+pub(super) fn configure(fields: &mut Fields<'_, '_>) -> Arc<dyn Writer> {
+    let Some(mut desk) = Desk::new(api_key(fields)) else {
+        return Arc::new(Unconfigured);
+    };
+    if let Some(written) = fields.text("base_url") {
+        match base_url(&written.value) {
+            Ok(url) => desk.base_url = url,
+            Err(why) => fields.error(
+                written.span,
+                why,
+                Some(format!("the default is {BASE_URL}")),
+            ),
+        }
+    }
+    let channel = fields.table("channel", channel);
+    if let Some(channel) = channel.flatten() {
+        desk.channel = channel;
+    }
+    desk.agent_id = agent_id(fields);
+    desk.agents = agents(fields);
+    let policies = [
+        ("reuse", WhenClosed::Reuse),
+        ("reopen", WhenClosed::Reopen),
+        ("new", WhenClosed::New),
+    ];
+    if let Some(policy) = fields.choice("when_closed", &policies) {
+        desk.when_closed = policy.value;
+    }
+    desk.unknown_user = unknown_user(fields);
+    if let Some(language) = fields.text("language") {
+        if matches!(desk.channel, Channel::Sms { .. } | Channel::Import { .. }) {
+            let help = "the channels chat, email and contact_form take one".to_owned();
+            let message = "this channel takes no language";
+            fields.error(language.span, message, Some(help));
+        }
+        desk.language = Some(language.value);
+    }
+    desk.system_events = fields.flag("system_events", false);
+    Arc::new(desk)
+}
+
+fn api_key(fields: &mut Fields<'_, '_>) -> Secret {
+    let key = fields.secret("api_key");
+    if key.is_none() && !fields.has("api_key") {
+        let help =
+            "api_key = { env = \"…\" }: the whole value of `Authorization`, from Dixa's settings";
+        let message = format!("`{}` needs an api_key", fields.path);
+        fields.error(fields.span.clone(), message, Some(help.to_owned()));
+    }
+    let Some(key) = key else {
+        return Secret::new("");
+    };
+    let fits = HeaderValue::from_bytes(key.value.expose()).is_ok()
+        && key
+            .value
+            .expose_text()
+            .is_some_and(|text| !text.trim().is_empty());
+    if !fits {
+        let message = "the api_key is blank, or no text that a header takes";
+        fields.error(key.span, message, None);
+    }
+    key.value
+}
+
+fn base_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| format!("is no URL: {error}"))?;
+    let plain = matches!(url.scheme(), "http" | "https")
+        && url.has_host()
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    if plain {
+        Ok(url)
+    } else {
+        Err("must be http(s)://host, perhaps with a path, and nothing else".to_owned())
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Chat,
+    Email,
+    ContactForm,
+    Sms,
+    Import,
+}
+
+fn channel(fields: &mut Fields<'_, '_>) -> Option<Channel> {
+    let kinds = [
+        ("chat", Kind::Chat),
+        ("email", Kind::Email),
+        ("contact_form", Kind::ContactForm),
+        ("sms", Kind::Sms),
+        ("import", Kind::Import),
+    ];
+    if !fields.has("kind") {
+        fields.missing(
+            "kind",
+            "kind = \"chat\", email, contact_form, sms or import",
+        );
+    }
+    let Some(kind) = fields.choice("kind", &kinds) else {
+        // Which of the others belong here is not known.
+        for key in [
+            "widget_id",
+            "integration",
+            "subject",
+            "contact_endpoint",
+            "channel_name",
+        ] {
+            let _ = fields.any(key);
+        }
+        return None;
+    };
+    match kind.value {
+        Kind::Chat => {
+            let why = "widget_id = \"…\": the UUID of a chat widget, from Dixa's settings";
+            let id = fields.required_text("widget_id", why)?;
+            Some(Channel::Chat {
+                widget_id: uuid(fields, id),
+            })
+        }
+        Kind::Email => mail(fields).map(Channel::Email),
+        Kind::ContactForm => mail(fields).map(Channel::ContactForm),
+        Kind::Sms => {
+            let why = "contact_endpoint = \"+45…\": a number of yours at Dixa that sends SMS";
+            let number = fields.required_text("contact_endpoint", why)?;
+            if !is_e164(&number.value) {
+                let message = "is no telephone number as E.164 writes it";
+                fields.error(number.span, message, Some(why.to_owned()));
+            }
+            Some(Channel::Sms {
+                contact_endpoint: number.value,
+            })
+        }
+        Kind::Import => {
+            let name = if fields.has("channel_name") {
+                let why = format!("channel_name = \"{TEXT_ONLY_CHANNEL}\", which is the default");
+                fields.required_text("channel_name", &why)?.value
+            } else {
+                let _ = fields.any("channel_name");
+                TEXT_ONLY_CHANNEL.to_owned()
+            };
+            Some(Channel::Import { channel_name: name })
+        }
+    }
+}
+
+fn mail(fields: &mut Fields<'_, '_>) -> Option<Mail> {
+    let why = "integration = \"…@email.dixa.io\": the address of an e-mail integration at Dixa";
+    let integration = fields.required_text("integration", why);
+    if let Some(integration) = &integration
+        && !integration.value.contains('@')
+    {
+        let message = "is no e-mail address";
+        fields.error(integration.span.clone(), message, Some(why.to_owned()));
+    }
+    let why = "subject = \"…\": what a conversation is called; a template";
+    let subject = fields.required_text("subject", why)?;
+    let subject = match Template::parse(&subject.value) {
+        Ok(subject) => subject,
+        Err(error) => {
+            let place = fields
+                .any("subject")
+                .map_or(subject.span, |value| inside(value, &error.span));
+            fields.error(place, error.message, None);
+            return None;
+        }
+    };
+    Some(Mail {
+        integration: integration?.value,
+        subject,
+    })
+}
+
+fn agent_id(fields: &mut Fields<'_, '_>) -> Option<String> {
+    let id = fields.text("agent_id")?;
+    Some(uuid(fields, id))
+}
+
+/// `agents = { "budi@acme.example" = "<uuid>" }`: who is who over there.
+fn agents(fields: &mut Fields<'_, '_>) -> BTreeMap<String, String> {
+    let mut agents = BTreeMap::new();
+    let Some(value) = fields.any("agents") else {
+        return agents;
+    };
+    let help = || Some("agents = { \"budi@acme.example\" = \"<his id at Dixa>\" }".to_owned());
+    let DeValue::Table(table) = value.get_ref() else {
+        let message = "`agents` is a table: an author's e-mail address, and his id at Dixa";
+        fields.error(value.span(), message, help());
+        return agents;
+    };
+    for (author, id) in table {
+        match id.get_ref() {
+            DeValue::String(text) => {
+                let id = At {
+                    value: text.to_string(),
+                    file: fields.file,
+                    span: id.span(),
+                };
+                let id = uuid(fields, id);
+                agents.insert(author.get_ref().to_lowercase(), id);
+            }
+            _ => fields.error(id.span(), "an agent's id is a text", help()),
+        }
+    }
+    agents
+}
+
+/// The id as written; Dixa documents that ids of agents and widgets are UUIDs.
+fn uuid(fields: &mut Fields<'_, '_>, id: At<String>) -> String {
+    if id.value.len() != 36 || uuid::Uuid::try_parse(&id.value).is_err() {
+        let help = "it looks like 0e0d1ead-dc69-470a-9b3a-e7eb16a56453".to_owned();
+        fields.error(id.span, "is no UUID", Some(help));
+    }
+    id.value
+}
+
+fn is_e164(text: &str) -> bool {
+    text.strip_prefix('+').is_some_and(|digits| {
+        (5..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
+    })
+}
+
+/// `"dead_letter"` or `{ wait = "10m" }`.
+fn unknown_user(fields: &mut Fields<'_, '_>) -> UnknownUser {
+    const KEY: &str = "unknown_user";
+    let is_table = fields
+        .table
+        .get(KEY)
+        .is_some_and(|value| value.get_ref().is_table());
+    if is_table {
+        let wait = fields
+            .table(KEY, |fields| {
+                if !fields.has("wait") {
+                    let help = Some("unknown_user = { wait = \"10m\" }".to_owned());
+                    fields.error(fields.span.clone(), "says not how long to wait", help);
+                }
+                fields.duration("wait")
+            })
+            .flatten();
+        return wait.map_or(UnknownUser::DeadLetter, |wait| {
+            UnknownUser::Wait(wait.value)
+        });
+    }
+    let choice = fields.choice(KEY, &[("dead_letter", UnknownUser::DeadLetter)]);
+    choice.map_or(UnknownUser::DeadLetter, |choice| choice.value)
+}

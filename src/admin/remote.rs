@@ -14,12 +14,12 @@ use crate::event::{Inbound, SourceName};
 use crate::ingress::{NotTaken, Source};
 use crate::link::Place;
 use crate::log::Receipt;
-use crate::transform::{Outgoing, Unsendable};
+use crate::transform::Outgoing;
 use crate::vendor::Webhook;
 use crate::vendor::lookup::Look;
 
 /// Pages of one call; the next call goes on.
-const PAGES: usize = 10;
+const PAGES: u32 = 10;
 
 /// `GET destinations/<name>/conversations`: `?page=` or `?id=`; answer
 /// `{status, body}`, as the vendor says it.
@@ -81,13 +81,12 @@ pub(super) async fn backfill(house: &House, asked: &Value) -> Result<Value, Refu
         let said = format!("{} gives out no conversations", destination.kind);
         return Err(Refusal::bad_request(said));
     };
-    let mut cursor = text("after").map(str::to_owned);
-    let (mut pages, mut found, mut accepted, mut gaps) = (0, 0, 0, Vec::new());
-    while pages < PAGES {
-        let outgoing = vendor
-            .request(conversation, cursor.as_deref())
-            .map_err(unsendable)?;
-        let asked = ask(house, &destination, &outgoing).await?;
+    let mut walk = vendor
+        .walk(conversation, since, text("after"), PAGES)
+        .map_err(Refusal::bad_request)?;
+    let mut pages = 0;
+    loop {
+        let asked = ask(house, &destination, &walk.request()).await?;
         if asked.status != 200 {
             let said = format!(
                 "{} says {}: {}",
@@ -95,23 +94,20 @@ pub(super) async fn backfill(house: &House, asked: &Value) -> Result<Value, Refu
             );
             return Err(Refusal::new(StatusCode::BAD_GATEWAY, said));
         }
-        let past = vendor
-            .read(conversation, cursor.as_deref(), &asked.body)
-            .map_err(|why| Refusal::new(StatusCode::BAD_GATEWAY, why))?;
         pages += 1;
-        found += past.webhooks.len();
-        accepted += take(house, source, past.webhooks).await?;
-        gaps.extend(past.gaps);
-        cursor = past.next;
-        let old_enough = since
-            .zip(past.oldest)
-            .is_some_and(|(since, oldest)| oldest < since);
-        if cursor.is_none() || old_enough {
-            cursor = None;
+        let more = walk
+            .take(&asked.body)
+            .map_err(|why| Refusal::new(StatusCode::BAD_GATEWAY, why))?;
+        if !more {
             break;
         }
     }
-    Ok(json!({"pages": pages, "found": found, "accepted": accepted, "gaps": gaps, "next": cursor}))
+    let past = walk.end();
+    let found = past.webhooks.len();
+    let accepted = take(house, source, past.webhooks).await?;
+    Ok(json!({
+        "pages": pages, "found": found, "accepted": accepted, "gaps": past.gaps, "next": past.next,
+    }))
 }
 
 /// As if they had been posted; how many were new.
@@ -189,11 +185,4 @@ async fn ask(
             let said = format!("{}: {why}", destination.name);
             Refusal::new(StatusCode::BAD_GATEWAY, said)
         })
-}
-
-fn unsendable(unsendable: Unsendable) -> Refusal {
-    Refusal::bad_request(match unsendable {
-        Unsendable::Dead { detail, .. } | Unsendable::Wait { detail, .. } => detail,
-        Unsendable::Skip { rule } => rule.to_owned(),
-    })
 }

@@ -36,6 +36,7 @@ pub static VENDOR: Vendor = Vendor {
     source: Some(SourceEntry {
         configure: |_| Arc::new(Dixa),
         message: read::read_again,
+        fetch: None,
     }),
     destination: Some(DestinationEntry {
         configure: configure::configure,

@@ -7,7 +7,7 @@ use std::fmt::Debug;
 use bytes::Bytes;
 
 use crate::clock::Timestamp;
-use crate::transform::{Outgoing, Unsendable};
+use crate::transform::Outgoing;
 
 /// What an operator may want to see over there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,22 +22,37 @@ pub enum Look {
 
 /// A vendor that gives out what was said in a conversation.
 pub trait Backfill: Debug + Send + Sync {
-    /// Asks for a page; `cursor` is what the page before gave as `next`.
-    fn request(&self, conversation: &str, cursor: Option<&str>) -> Result<Outgoing, Unsendable>;
-
-    /// Reads a page. An error is for the operator.
-    fn read(&self, conversation: &str, cursor: Option<&str>, body: &[u8]) -> Result<Past, String>;
+    /// A walk back through a conversation: no further than `since`, no more
+    /// than `pages_max` pages, from where the walk before ended. An error is
+    /// for the operator.
+    fn walk(
+        &self,
+        conversation: &str,
+        since: Option<Timestamp>,
+        from: Option<&str>,
+        pages_max: u32,
+    ) -> Result<Box<dyn Walk>, String>;
 }
 
-/// One page of the past.
+/// A walk under way.
+pub trait Walk: Debug + Send {
+    /// Asks for the next page.
+    fn request(&self) -> Outgoing;
+
+    /// Takes a page, the body of a 200. `true`: there is another to ask for.
+    fn take(&mut self, body: &[u8]) -> Result<bool, String>;
+
+    /// What it brought home.
+    fn end(self: Box<Self>) -> Past;
+}
+
+/// A piece of the past.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Past {
     /// What the vendor would have posted, as its source reads it; oldest first.
     pub webhooks: Vec<Bytes>,
-    /// The page before this one in time, if there is one.
+    /// Where the next walk goes on, if there may be more.
     pub next: Option<String>,
-    /// When the oldest message of the page was sent, if it says so.
-    pub oldest: Option<Timestamp>,
     /// Messages that must have been and are not there, for the operator.
     pub gaps: Vec<String>,
 }

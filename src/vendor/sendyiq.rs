@@ -17,6 +17,7 @@ use url::Url;
 
 use super::asking::{self, WhenUnlinked};
 use super::dialogue::{Account, Dialogue, Known};
+use super::lookup::Look;
 use super::{Call, DestinationEntry, Vendor, Writer};
 use crate::decode::Fields;
 use crate::expression::Template;
@@ -34,6 +35,7 @@ pub static VENDOR: Vendor = Vendor {
         chat: true,
         actions: &["message", "reopen", "resolve"],
         rate: None,
+        guards: &[],
     }),
 };
 
@@ -196,6 +198,14 @@ impl Writer for SendyIq {
 
     fn account(&self) -> Option<Account> {
         Some(Account::of(&self.shown_target(), &self.key))
+    }
+
+    fn look(&self, look: &Look) -> Option<Outgoing> {
+        Some(match look {
+            Look::Conversations { page } => self.list_request(*page, None, None),
+            Look::Conversation(id) => self.conversation_request(id.parse().ok()?),
+            Look::HubToken => self.hub_token_request(),
+        })
     }
 
     fn shown_target(&self) -> String {

@@ -6,19 +6,17 @@
 //! webhook once and may never send it again, so this is the only way back.
 
 use std::collections::HashSet;
-use std::net::{IpAddr, Ipv4Addr};
 
-use ::http::HeaderMap;
 use bytes::Bytes;
 use serde_json::{Map, Value as Json, json};
 
 use super::api::{self, Api, Version};
 use super::message;
 use crate::clock::Timestamp;
-use crate::event::Inbound;
 use crate::payload::{DEPTH_MAX, Payload, id_text};
 use crate::transform::Outgoing;
-use crate::vendor::{Reader, Reading, Unreadable, Webhook, reading};
+use crate::vendor::lookup::{self, Past};
+use crate::vendor::{Unreadable, reading};
 
 /// The most pages one walk reads.
 pub const PAGES_MAX: u32 = 1000;
@@ -166,6 +164,14 @@ impl Walk {
         }
     }
 
+    /// Begins at another page than the first; `pages_max` is then the last one.
+    #[must_use]
+    pub fn from_page(mut self, page: u32) -> Self {
+        self.page = page.max(1);
+        self.pages_max = self.pages_max.max(self.page);
+        self
+    }
+
     /// The request for the page that is next. `None`: the Omnichannel API loads
     /// no comments; its account has an SDK API that does.
     pub fn request(&self, api: &Api) -> Option<Outgoing> {
@@ -228,35 +234,78 @@ impl Walk {
     }
 }
 
-/// The event that the webhook would have been, read by the source as it reads
-/// its own: what came already has the same vendor id, and the vendor ids are
-/// kept for years.
-pub fn reading(reader: &dyn Reader, room: &str, comment: &Comment) -> Result<Reading, Unreadable> {
-    let body = webhook_body(room, comment);
-    let inbound = Inbound {
-        tail: None,
-        query: None,
-        headers: &HeaderMap::new(),
-        body: &body,
-        peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
-    };
-    let Webhook::Events(readings) = reader.read(&inbound, DEPTH_MAX)? else {
-        return Err(Unreadable(
-            "the source takes a comment for a test".to_owned(),
-        ));
-    };
-    let reading = readings.into_iter().next();
-    let reading = reading.ok_or_else(|| Unreadable("the comment made no event".to_owned()))?;
-    Ok(Reading {
-        once: true,
-        ..reading
-    })
+/// One call's part of a walk. Two calls overlap by a page, so that a gap
+/// between them shows.
+#[derive(Debug)]
+pub struct Stage {
+    api: Api,
+    request: Outgoing,
+    walk: Walk,
+    next: Option<u32>,
+}
+
+impl Stage {
+    /// `from`: where the stage before ended. An error is for the operator.
+    pub fn new(
+        api: &Api,
+        room: &str,
+        since: Option<Timestamp>,
+        from: Option<&str>,
+        pages_max: u32,
+    ) -> Result<Self, String> {
+        let first = from.map_or(Ok(1), str::parse).map_err(|_| "no such page")?;
+        let last = first + pages_max.max(2) - 1;
+        let walk = Walk::new(room, since, last).from_page(first);
+        let request = walk.request(api).ok_or(
+            "the Omnichannel API loads no comments; a destination with api = \"v2\" of the same account does",
+        )?;
+        Ok(Self {
+            api: api.clone(),
+            request,
+            walk,
+            next: None,
+        })
+    }
+}
+
+impl lookup::Walk for Stage {
+    fn request(&self) -> Outgoing {
+        self.request.clone()
+    }
+
+    fn take(&mut self, body: &[u8]) -> Result<bool, String> {
+        let next = self.walk.take(body).map_err(|error| error.to_string())?;
+        match (next, self.walk.request(&self.api)) {
+            (Next::Page(_), Some(request)) => {
+                self.request = request;
+                return Ok(true);
+            }
+            (Next::End(Ended::Pages), _) => self.next = Some(self.walk.page - 1),
+            _ => {}
+        }
+        Ok(false)
+    }
+
+    fn end(self: Box<Self>) -> Past {
+        let room = self.walk.room.clone();
+        let loaded = self.walk.end();
+        let gap = |gap: &Gap| format!("comments after {} up to {}", gap.after, gap.until);
+        Past {
+            webhooks: loaded
+                .comments
+                .iter()
+                .map(|comment| webhook_body(&room, comment))
+                .collect(),
+            next: self.next.map(|page| page.to_string()),
+            gaps: loaded.gaps.iter().map(gap).collect(),
+        }
+    }
 }
 
 /// A comment in the shape of the webhook. Nothing tells which client posted it:
 /// what bears our mark came through the REST API, the rest is taken for a
 /// client's (a guess; who speaks is told by `agents`).
-fn webhook_body(room: &str, comment: &Comment) -> Bytes {
+pub fn webhook_body(room: &str, comment: &Comment) -> Bytes {
     let raw = &comment.raw;
     let event_type = if message::is_marked(raw) {
         "post_comment_rest"

@@ -13,12 +13,15 @@ use std::sync::Arc;
 use url::Url;
 
 use super::api::{Api, Version};
+use super::backfill::Stage;
+use crate::clock::Timestamp;
 use crate::decode::Fields;
 use crate::expression::Template;
 use crate::settle::Reason;
 use crate::transform::{Outgoing, Unsendable};
 use crate::vendor::asking::{self, WhenUnlinked};
 use crate::vendor::dialogue::{Account, Dialogue, Known};
+use crate::vendor::lookup::{Backfill, Walk};
 use crate::vendor::{Call, DestinationEntry, Writer};
 
 pub(super) const DESTINATION: DestinationEntry = DestinationEntry {
@@ -33,6 +36,7 @@ pub(super) const DESTINATION: DestinationEntry = DestinationEntry {
         "remove_participants",
     ],
     rate: None,
+    guards: &[],
 };
 
 /// Whose messages go there.
@@ -237,7 +241,24 @@ impl Writer for Speaker {
         Some(Account::of(&self.shown_target(), self.api.secret()))
     }
 
+    fn backfill(&self) -> Option<&dyn Backfill> {
+        Some(self)
+    }
+
     fn shown_target(&self) -> String {
         asking::shown(&self.api.base_url)
+    }
+}
+
+impl Backfill for Speaker {
+    fn walk(
+        &self,
+        conversation: &str,
+        since: Option<Timestamp>,
+        from: Option<&str>,
+        pages_max: u32,
+    ) -> Result<Box<dyn Walk>, String> {
+        let stage = Stage::new(&self.api, conversation, since, from, pages_max)?;
+        Ok(Box::new(stage))
     }
 }

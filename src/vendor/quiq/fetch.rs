@@ -10,13 +10,14 @@ use bytes::Bytes;
 use url::Url;
 
 use super::snapshot;
+use crate::clock::Timestamp;
 use crate::decode::Fields;
 use crate::payload::DEPTH_MAX;
 use crate::secret::Secret;
 use crate::settle::{Outcome, Reason};
 use crate::transform::{Outgoing, Unsendable};
 use crate::vendor::dialogue::{Account, Ask, Dialogue, Heard, Known, Learned, Step};
-use crate::vendor::lookup::{Backfill, Past};
+use crate::vendor::lookup::{Backfill, Past, Walk};
 use crate::vendor::{Call, DestinationEntry, Writer, reading};
 
 pub(super) const ENTRY: DestinationEntry = DestinationEntry {
@@ -24,6 +25,7 @@ pub(super) const ENTRY: DestinationEntry = DestinationEntry {
     chat: false,
     actions: &["message"],
     rate: None,
+    guards: &[],
 };
 
 /// The one request there is.
@@ -187,24 +189,51 @@ impl Writer for Conversations {
 }
 
 impl Backfill for Conversations {
-    fn request(&self, conversation: &str, _: Option<&str>) -> Result<Outgoing, Unsendable> {
-        self.get(conversation)
+    fn walk(
+        &self,
+        conversation: &str,
+        _since: Option<Timestamp>,
+        _from: Option<&str>,
+        _pages_max: u32,
+    ) -> Result<Box<dyn Walk>, String> {
+        let request = self
+            .get(conversation)
+            .map_err(|unsendable| match unsendable {
+                Unsendable::Dead { detail, .. } | Unsendable::Wait { detail, .. } => detail,
+                Unsendable::Skip { rule } => rule.to_owned(),
+            })?;
+        Ok(Box::new(Whole {
+            request,
+            shown: None,
+        }))
+    }
+}
+
+/// A conversation is one page, and shows all its messages.
+#[derive(Debug)]
+struct Whole {
+    request: Outgoing,
+    shown: Option<Bytes>,
+}
+
+impl Walk for Whole {
+    fn request(&self) -> Outgoing {
+        self.request.clone()
     }
 
-    /// The whole conversation is one page: as a snapshot that shows it.
-    fn read(&self, _: &str, _: Option<&str>, body: &[u8]) -> Result<Past, String> {
+    fn take(&mut self, body: &[u8]) -> Result<bool, String> {
         let payload = reading::parse(body, DEPTH_MAX).map_err(|error| error.to_string())?;
-        let messages = snapshot::messages(payload.value()).map_err(|error| error.to_string())?;
+        snapshot::messages(payload.value()).map_err(|error| error.to_string())?;
         let webhook = serde_json::json!({"eventType": BACKFILL, "data": payload.value()});
-        let sent = messages
-            .iter()
-            .filter_map(|one| one.message.as_ref()?.sent_at);
-        Ok(Past {
-            webhooks: vec![Bytes::from(webhook.to_string())],
-            next: None,
-            oldest: sent.min(),
-            gaps: Vec::new(),
-        })
+        self.shown = Some(Bytes::from(webhook.to_string()));
+        Ok(false)
+    }
+
+    fn end(self: Box<Self>) -> Past {
+        Past {
+            webhooks: self.shown.into_iter().collect(),
+            ..Past::default()
+        }
     }
 }
 

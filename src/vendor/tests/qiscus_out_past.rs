@@ -6,7 +6,7 @@ use super::scripted::of_sample;
 use super::*;
 use crate::secret::Secret;
 use crate::vendor::qiscus::backfill::{
-    Chained, Comment, Ended, Gap, LIMIT, Next, PAGES_MAX, Walk, gaps, reading,
+    Chained, Comment, Ended, Gap, LIMIT, Next, PAGES_MAX, Walk, gaps, webhook_body,
 };
 use crate::vendor::qiscus::{Api, Qiscus, Version};
 
@@ -292,4 +292,9 @@ fn broken_chains_name_what_is_missing() {
     assert_eq!(Chained::of_webhook(&stored.payload), Some(expected));
     let seed = of_sample("qiscus/post_comment_mobile_text.json");
     assert_eq!(Chained::of_webhook(&seed.payload), None);
+}
+
+/// The event that the webhook would have been, as the source reads it.
+fn reading(reader: &dyn Reader, room: &str, comment: &Comment) -> Result<Reading, Unreadable> {
+    read_with(reader, &[], &webhook_body(room, comment)).map(one)
 }

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use serde_json::json;
 
 use super::{Exit, block_on, say};
-use crate::emulate::{Emulator, Endpoint, Faults};
+use crate::emulate::{Emulator, Endpoint, Fault, Faults, When};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -51,9 +51,8 @@ impl Emulate {
                 Vendor::Http => Endpoint::Http,
             };
             let faults = Faults {
-                every: self.every,
-                status: self.status,
                 delay: Duration::from_millis(self.delay_ms),
+                ..Faults::of(When::Every(self.every), Fault::Status(self.status))
             };
             let emulator = Emulator::start(endpoint, self.listen, &self.api_key, faults).await?;
             say(&if self.json {

@@ -3,6 +3,7 @@
 mod accept;
 mod dead;
 mod deliver;
+pub mod emulators;
 mod house;
 mod operator;
 mod samples;

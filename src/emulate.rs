@@ -24,6 +24,9 @@ mod shape;
 mod tracker;
 
 pub mod dixa;
+pub mod qiscus;
+pub mod quiq;
+pub mod sendyiq;
 
 pub use book::{Call, Counts};
 pub use faults::{Fault, Faults, When};
@@ -35,6 +38,9 @@ use book::Book;
 use dixa::Dixa;
 use faults::Dice;
 use outbox::Outbox;
+use qiscus::Qiscus;
+use quiq::Quiq;
+use sendyiq::SendyIq;
 
 /// Whose endpoint is emulated.
 #[derive(Clone, Debug)]
@@ -47,6 +53,12 @@ pub enum Endpoint {
     Http,
     /// End users, conversations, messages, and webhooks of what happened.
     Dixa(dixa::Options),
+    /// Conversations, messages, resolving.
+    SendyIq(sendyiq::Options),
+    /// REST v2, v2.1 and the bot endpoint, and webhooks of what was posted.
+    Qiscus(qiscus::Options),
+    /// A conversation to read, and webhooks of snapshots.
+    Quiq(quiq::Options),
 }
 
 /// A running emulator; dropping it stops it.
@@ -107,6 +119,21 @@ impl Emulator {
         &self.desk.dixa
     }
 
+    /// What it holds as SendyIQ.
+    pub fn sendyiq(&self) -> &SendyIq {
+        &self.desk.sendyiq
+    }
+
+    /// What it holds as Qiscus.
+    pub fn qiscus(&self) -> &Qiscus {
+        &self.desk.qiscus
+    }
+
+    /// What it holds as Quiq.
+    pub fn quiq(&self) -> &Quiq {
+        &self.desk.quiq
+    }
+
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -121,6 +148,9 @@ enum Kind {
     Tracker(dimension::Host),
     Http,
     Dixa,
+    SendyIq,
+    Qiscus,
+    Quiq,
 }
 
 /// Who answers.
@@ -133,12 +163,24 @@ struct Desk {
     book: Mutex<Book>,
     outbox: Arc<Outbox>,
     dixa: Dixa,
+    sendyiq: SendyIq,
+    qiscus: Qiscus,
+    quiq: Quiq,
+}
+
+/// An id as vendors make them: a random UUID, version 4.
+fn fresh_id() -> String {
+    let mut bytes = [0; 16];
+    fastrand::fill(&mut bytes);
+    let id = uuid::Builder::from_random_bytes(bytes).into_uuid();
+    id.to_string()
 }
 
 impl Desk {
     fn new(endpoint: Endpoint, api_key: &str, faults: Faults) -> Self {
         let clock = Clock::system();
-        let mut dixa = dixa::Options::default();
+        let (mut dixa, mut sendyiq) = (dixa::Options::default(), sendyiq::Options::default());
+        let (mut qiscus, mut quiq) = (qiscus::Options::default(), quiq::Options::default());
         let mut hook = None;
         let kind = match endpoint {
             Endpoint::Dimension => Kind::Tracker(dimension::Host::Dimension),
@@ -149,6 +191,20 @@ impl Desk {
                 dixa = options;
                 Kind::Dixa
             }
+            Endpoint::SendyIq(options) => {
+                sendyiq = options;
+                Kind::SendyIq
+            }
+            Endpoint::Qiscus(options) => {
+                hook.clone_from(&options.webhook);
+                qiscus = options;
+                Kind::Qiscus
+            }
+            Endpoint::Quiq(options) => {
+                hook.clone_from(&options.webhook);
+                quiq = options;
+                Kind::Quiq
+            }
         };
         let outbox = Arc::new(Outbox::open(hook));
         Self {
@@ -157,6 +213,9 @@ impl Desk {
             dice: Mutex::new(Dice::new(faults)),
             book: Mutex::default(),
             dixa: Dixa::new(dixa, clock.clone(), Arc::clone(&outbox)),
+            sendyiq: SendyIq::new(sendyiq, clock.clone()),
+            qiscus: Qiscus::new(qiscus, clock.clone(), Arc::clone(&outbox)),
+            quiq: Quiq::new(quiq, clock.clone(), Arc::clone(&outbox)),
             outbox,
             clock,
         }
@@ -167,6 +226,9 @@ impl Desk {
             Kind::Tracker(host) => tracker::judge(host, &self.api_key, asked),
             Kind::Http => tracker::anything(),
             Kind::Dixa => self.dixa.judge(&self.api_key, asked),
+            Kind::SendyIq => self.sendyiq.judge(&self.api_key, asked),
+            Kind::Qiscus => self.qiscus.judge(&self.api_key, asked),
+            Kind::Quiq => self.quiq.judge(&self.api_key, asked),
         }
     }
 
@@ -175,6 +237,9 @@ impl Desk {
         let state = match self.kind {
             Kind::Tracker(_) | Kind::Http => Json::Null,
             Kind::Dixa => self.dixa.shown(),
+            Kind::SendyIq => self.sendyiq.shown(),
+            Kind::Qiscus => self.qiscus.shown(),
+            Kind::Quiq => self.quiq.shown(),
         };
         let book = lock(&self.book);
         json!({

@@ -27,7 +27,7 @@ pub(super) enum Kind {
     /// RFC 3339.
     Time,
     Word(&'static [&'static str]),
-    List(&'static Kind),
+    List(&'static Self),
     Object(&'static [Field]),
     /// An object in which further names may stand.
     Open(&'static [Field]),
@@ -59,6 +59,12 @@ pub(super) const fn may(name: &'static str, kind: Kind) -> Field {
     }
 }
 
+/// What a table says of a name.
+pub(super) fn kind_of(fields: &[Field], name: &str) -> Option<Kind> {
+    let found = fields.iter().find(|field| field.name == name);
+    found.map(|field| field.kind)
+}
+
 /// The first thing that is wrong with `value`, with its place.
 pub(super) fn check(kind: Kind, value: &Json) -> Result<(), String> {
     check_at("the body", kind, value)
@@ -87,6 +93,13 @@ fn check_at(place: &str, kind: Kind, value: &Json) -> Result<(), String> {
         }
         (Kind::Number, Json::Number(_)) => Ok(()),
         (Kind::Count, Json::Number(number)) if number.is_u64() => Ok(()),
+        (Kind::Page, Json::Number(number))
+            if number
+                .as_i64()
+                .is_some_and(|page| (1..=i64::from(i32::MAX)).contains(&page)) =>
+        {
+            Ok(())
+        }
         (
             Kind::Filled
             | Kind::Uuid
@@ -208,6 +221,8 @@ mod tests {
 
     #[test]
     fn each_kind_takes_what_it_says_and_nothing_else() {
+        const OPEN: Kind = Kind::Open(&[must("x", Kind::Count)]);
+        const MAYBE: Kind = Kind::Object(&[may("x", Kind::Text)]);
         const WORDS: Kind = Kind::Word(&["a", "b"]);
         const UNION: Kind = Kind::Union(&[("X", &[must("n", Kind::Count)])]);
         for (kind, good, bad) in [
@@ -217,6 +232,7 @@ mod tests {
             (Kind::Count, json!(0), json!(-1)),
             (Kind::Count, json!(7), json!(1.5)),
             (Kind::Number, json!(-1.5), json!("1")),
+            (Kind::Page, json!(1), json!(0)),
             (
                 Kind::Uuid,
                 json!("434ce9f5-14c8-4be1-a0a8-f755010deb9b"),
@@ -241,11 +257,7 @@ mod tests {
             (WORDS, json!("a"), json!("A")),
             (Kind::List(&Kind::Uuid), json!([]), json!(["x"])),
             (Kind::Object(&[]), json!({}), json!({"x": 1})),
-            (
-                Kind::Open(&[must("x", Kind::Count)]),
-                json!({"x": 1, "y": 2}),
-                json!({"y": 2}),
-            ),
+            (OPEN, json!({"x": 1, "y": 2}), json!({"y": 2})),
             (
                 UNION,
                 json!({"_type": "X", "n": 1}),
@@ -258,11 +270,7 @@ mod tests {
                 json!({"_type": "X", "n": 1, "m": 1}),
             ),
             (UNION, json!({"_type": "X", "n": 1}), json!({"_type": "X"})),
-            (
-                Kind::Object(&[may("x", Kind::Text)]),
-                json!({}),
-                json!({"x": null}),
-            ),
+            (MAYBE, json!({}), json!({"x": null})),
         ] {
             assert_eq!(check(kind, &good), Ok(()), "{kind:?} {good}");
             assert!(check(kind, &bad).is_err(), "{kind:?} {bad}");

@@ -2,7 +2,9 @@
 
 use serde_json::{Value as Json, json};
 
-use super::kept::{Note, Rating, State, new_id};
+use crate::emulate::fresh_id;
+
+use super::kept::{Note, Rating, State};
 use super::{Turn, not_found, shapes, webhook};
 use crate::emulate::asked::{No, Yes};
 
@@ -80,14 +82,14 @@ impl Turn<'_> {
             return Err(No::state(400, "Agent not found"));
         }
         let note = Note {
-            id: new_id(),
+            id: fresh_id(),
             message: text(&body, "message").unwrap_or_default(),
             agent,
             created_at: self.asked.now,
         };
         let data = json!({
             "id": note.id,
-            "authorId": note.agent.clone().unwrap_or_else(new_id),
+            "authorId": note.agent.clone().unwrap_or_else(fresh_id),
             "createdAt": text(&body, "createdAt").unwrap_or_else(|| note.created_at.to_string()),
             "csid": id,
             "message": note.message,
@@ -103,7 +105,7 @@ impl Turn<'_> {
         let found = self.found(id)?;
         let (id, requester) = (found.id, found.requester.clone());
         let rating = Rating {
-            id: new_id(),
+            id: fresh_id(),
             kind: text(&body, "ratingType").unwrap_or_default(),
             score: None,
             comment: None,
@@ -111,7 +113,7 @@ impl Turn<'_> {
         let data = json!({
             "id": rating.id,
             "userId": text(&body, "userId").unwrap_or(requester),
-            "agentId": text(&body, "agentId").or_else(|| found.agent.clone()).unwrap_or_else(new_id),
+            "agentId": text(&body, "agentId").or_else(|| found.agent.clone()).unwrap_or_else(fresh_id),
             "ratingType": rating.kind,
             "offeredAt": text(&body, "offeredAt").unwrap_or_else(|| self.asked.now.to_string()),
         });

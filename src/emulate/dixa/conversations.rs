@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 use super::kept::{Conversation, Message, State};
 use super::{Closed, Duplicates, Turn, not_found, shapes, webhook};
 use crate::emulate::asked::{No, Yes};
-use crate::emulate::shape::Kind;
+use crate::emulate::shape::{Kind, check_text};
 
 impl Turn<'_> {
     /// The first message travels with it, and nothing is created if that
@@ -262,7 +262,7 @@ fn external_id(said: &Json) -> Option<&str> {
 /// Dixa documents `<email-address>@email.dixa.io`.
 fn integration(email: &str) -> Result<(), No> {
     let local = email.strip_suffix("@email.dixa.io");
-    if local.is_some_and(|local| crate::emulate::shape::check_text(Kind::Filled, local).is_ok()) {
+    if local.is_some_and(|local| check_text(Kind::Filled, local).is_ok()) {
         Ok(())
     } else {
         Err(No::decoding(

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 use serde_json::{Value as Json, json};
-use uuid::Uuid;
 
 use crate::clock::Timestamp;
+use crate::emulate::fresh_id;
 
 /// An end user.
 #[derive(Clone, Debug, Serialize)]
@@ -145,7 +145,7 @@ impl Message {
         let attachments = body.get("attachments").and_then(Json::as_array);
         let created = body.get("createdAt").and_then(Json::as_str);
         Self {
-            id: new_id(),
+            id: fresh_id(),
             direction,
             author,
             external_id: text(body.get("externalId")),
@@ -249,7 +249,7 @@ impl Kept {
     pub(super) fn add_user(&mut self, details: Json, now: Timestamp) -> EndUser {
         let text = |name| details.get(name).and_then(Json::as_str).map(str::to_owned);
         let user = EndUser {
-            id: new_id(),
+            id: fresh_id(),
             external_id: text("externalId"),
             email: text("email"),
             phone: text("phoneNumber"),
@@ -302,18 +302,4 @@ impl Kept {
     pub(super) fn user(&self, id: &str) -> Option<&EndUser> {
         self.users.iter().find(|user| user.id == id)
     }
-}
-
-/// A random one, version 4.
-pub(super) fn new_id() -> String {
-    let mut bytes = [0; 16];
-    fastrand::fill(&mut bytes);
-    uuid::Builder::from_random_bytes(bytes)
-        .into_uuid()
-        .to_string()
-}
-
-/// Whether this is how an id looks over there.
-pub(super) fn is_id(text: &str) -> bool {
-    text.len() == 36 && Uuid::try_parse(text).is_ok()
 }

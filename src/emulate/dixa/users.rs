@@ -4,10 +4,10 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value as Json, json};
 
-use super::kept::{EndUser, State, is_id};
+use super::kept::{EndUser, State};
 use super::{Availability, Turn, not_found, shapes};
 use crate::emulate::asked::{No, Query, Yes};
-use crate::emulate::shape::Kind;
+use crate::emulate::shape::{Kind, is_uuid};
 
 const PAGE_MAX: usize = 100;
 /// The filters of end users, of which one may be given.
@@ -164,7 +164,7 @@ impl Turn<'_> {
 
     fn queue(&self, id: &str) -> Result<(), No> {
         self.asked.query(&[])?;
-        if !is_id(id) {
+        if !is_uuid(id) {
             return Err(No::value("path: queueId must be a UUID"));
         }
         if self.is_queue(id) {
@@ -182,7 +182,7 @@ impl Turn<'_> {
     }
 
     fn user(&self, id: &str) -> Result<&EndUser, No> {
-        if !is_id(id) {
+        if !is_uuid(id) {
             return Err(No::value("path: userId must be a UUID"));
         }
         self.kept.user(id).ok_or_else(not_found)

@@ -6,7 +6,9 @@ use sha2::Sha256;
 
 use crate::clock::Timestamp;
 
-use super::kept::{Conversation, Kept, Message, State, new_id};
+use crate::emulate::fresh_id;
+
+use super::kept::{Conversation, Kept, Message, State};
 use crate::emulate::outbox::Outbox;
 
 const SUBSCRIPTION: &str = "6f0f5a0e-0b5a-4f0c-9d55-3b6a2f7c1d10";
@@ -61,7 +63,7 @@ pub(super) fn closed(outbox: &Outbox, kept: &Kept, id: i64, at: Timestamp) {
 
 fn post(outbox: &Outbox, event: &str, data: &Json, at: Timestamp) {
     let body = json!({
-        "event_id": new_id(),
+        "event_id": fresh_id(),
         "event_fqn": event,
         "event_version": "1",
         "event_timestamp": at,

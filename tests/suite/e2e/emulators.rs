@@ -3,6 +3,10 @@
 
 mod dixa;
 mod faults;
+mod qiscus;
+mod quiq;
+mod sendyiq;
+mod verb;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;

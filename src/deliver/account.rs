@@ -26,8 +26,11 @@ impl Accounts {
                 self.0.retain(|_, desk| desk.strong_count() > 0);
                 let mut held = self.0.entry(account).or_default();
                 held.upgrade().unwrap_or_else(|| {
-                    let desk = Arc::default();
+                    let desk = Arc::<Desk>::default();
                     *held = Arc::downgrade(&desk);
+                    // What was drawn before a restart nobody here knows.
+                    desk.seat(destination);
+                    desk.bucket.empty();
                     desk
                 })
             }

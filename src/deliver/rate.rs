@@ -54,6 +54,12 @@ impl Bucket {
         (level.every, level.burst) = (every, burst);
     }
 
+    /// As if all of it had been drawn a moment ago.
+    pub(super) fn empty(&self) {
+        let mut level = self.level();
+        level.full_at = Instant::now() + level.every * level.burst;
+    }
+
     /// Draws one, or says when to come again.
     pub(super) fn draw(&self, now: Instant) -> Result<(), Instant> {
         let mut level = self.level();

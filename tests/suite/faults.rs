@@ -4,9 +4,11 @@
 
 mod backlog;
 mod disk;
+mod dixa;
 mod isolation;
 mod kill;
 mod order;
+mod quiq;
 mod reload;
 mod secrets;
 mod strangers;

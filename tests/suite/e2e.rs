@@ -1,6 +1,7 @@
 //! Promises, end to end: the real binary, real HTTP.
 
 mod accept;
+mod bridge;
 mod dead;
 mod deliver;
 pub mod emulators;

@@ -40,9 +40,6 @@ pub struct Config {
     pub server: Server,
     pub limits: Limits,
     pub log: log::Settings,
-    /// `log.remember`: how long the messages of a conversation that is not
-    /// shown any more are known.
-    pub remember: std::time::Duration,
     pub sources: HashMap<SourceName, Arc<Source>>,
     pub destinations: HashMap<DestinationName, Arc<Destination>>,
     /// In file order, ready for a `RouteTable`.
@@ -150,7 +147,7 @@ fn assemble(
     let failed = complaints
         .iter()
         .any(|complaint| complaint.severity == Severity::Error);
-    let (Some(mut draft), false) = (outcome, failed) else {
+    let (Some(draft), false) = (outcome, failed) else {
         return Err(Complaints { complaints, texts });
     };
     let mut files: Vec<PathBuf> = texts.iter().map(|(path, _)| path.clone()).collect();
@@ -169,24 +166,13 @@ fn assemble(
             .iter()
             .filter_map(|(_, destination)| destination.ca.clone()),
     );
-    let fetching: Vec<source::Fetching> = draft
-        .sources
-        .iter_mut()
-        .filter_map(|(written, _)| written.fetching.take())
-        .collect();
-    files.extend(fetching.iter().filter_map(|one| one.destination.ca.clone()));
     files.extend(decoder.secret_files);
     files.sort();
     files.dedup();
-    let (asking, asked): (Vec<_>, Vec<_>) = fetching
-        .into_iter()
-        .map(|one| (one.route, one.destination))
-        .unzip();
     Ok(Config {
         server: draft.house.server,
         limits: draft.house.limits,
         log: draft.house.log,
-        remember: draft.house.remember,
         sources: draft
             .sources
             .into_iter()
@@ -195,15 +181,12 @@ fn assemble(
         destinations: draft
             .destinations
             .into_iter()
-            .map(|(_, one)| one)
-            .chain(asked)
-            .map(|one| (one.name.clone(), Arc::new(one)))
+            .map(|(_, one)| (one.name.clone(), Arc::new(one)))
             .collect(),
         routes: draft
             .routes
             .into_iter()
             .map(|written| written.route)
-            .chain(asking)
             .collect(),
         hash: print::shown(&texts),
         print: draft.print,
@@ -266,7 +249,7 @@ fn decode(
         } else {
             files::refuse_house_keys(&mut top);
         }
-        sources.extend(source::read(&mut top, &mut named, vendors, &prints));
+        sources.extend(source::read(&mut top, &mut named, vendors));
         destinations.extend(destination::read(&mut top, &mut named, vendors, &prints));
         let _ = top.any("route");
         top.finish();

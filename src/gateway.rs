@@ -119,7 +119,6 @@ impl Gateway {
         let (log, recovery) = Log::open(config.log.clone(), clock.clone(), Arc::clone(&metrics))?;
         tracing::info!(?recovery, "log.opened");
         let links = Links::open(&config.log.data_dir)?;
-        links.set_remember(config.remember);
         let listener = bind("server.listen", config.server.listen)?;
         let admin_listener = bind("server.admin", config.server.admin)?;
         let address =

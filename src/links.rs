@@ -17,11 +17,8 @@ use tokio::time::Instant;
 use crate::event::Key;
 
 mod counterparts;
-mod seen;
 
 pub use counterparts::{Edit, Link, LinkFilter};
-pub use seen::Seen;
-use seen::{Shown, Swept};
 
 const CUSTOMER: TableDefinition<'_, &str, &str> = TableDefinition::new("customer");
 /// How long a link waits for others to share its commit with.
@@ -30,9 +27,6 @@ const GATHER: Duration = Duration::from_millis(500);
 const CACHED_MAX: usize = 200_000;
 /// Links that wait for the disk; what comes beyond it is dropped, and counted.
 const UNWRITTEN_MAX: usize = 100_000;
-/// After so long without being shown a conversation's messages are forgotten,
-/// unless [`Links::set_remember`] says otherwise.
-const REMEMBER: Duration = Duration::from_secs(400 * 86_400);
 /// At most one line about trouble in this time.
 const SAY_EVERY: Duration = Duration::from_secs(60);
 
@@ -66,7 +60,6 @@ struct Shared {
     cache: DashMap<Key, Option<Arc<str>>>,
     unwritten: Mutex<Unwritten>,
     wake: Condvar,
-    swept: Mutex<Swept>,
     said_at: Mutex<Option<Instant>>,
 }
 
@@ -77,8 +70,6 @@ struct Unwritten {
     customers: HashMap<Key, Arc<str>>,
     /// Being committed now: read before the table, until it is there.
     committing: Arc<HashMap<Key, Arc<str>>>,
-    shown: Shown,
-    shown_committing: Arc<Shown>,
     /// Counts what was taught, so that a reader sees that it was overtaken.
     taught: u64,
     /// Links not taken because too many waited.
@@ -89,10 +80,6 @@ struct Unwritten {
 impl Unwritten {
     fn get(&self, key: &Key) -> Option<&Arc<str>> {
         self.customers.get(key).or_else(|| self.committing.get(key))
-    }
-
-    fn is_empty(&self) -> bool {
-        self.customers.is_empty() && self.shown.is_empty()
     }
 
     fn is_full(&self) -> bool {
@@ -129,10 +116,6 @@ impl Links {
             cache: DashMap::new(),
             unwritten: Mutex::default(),
             wake: Condvar::new(),
-            swept: Mutex::new(Swept {
-                after: String::new(),
-                remember: REMEMBER,
-            }),
             said_at: Mutex::default(),
         });
         let theirs = Arc::clone(&shared);
@@ -195,12 +178,6 @@ impl Links {
         shared.cache.insert(key.clone(), Some(user));
         drop(unwritten);
         shared.wake.notify_all();
-    }
-
-    /// How long the messages of a conversation that nobody shows any more are
-    /// remembered (`log.remember`).
-    pub fn set_remember(&self, remember: Duration) {
-        lock(&self.handle.shared.swept).remember = remember;
     }
 
     /// Writes what is not yet on disk and stops writing.
@@ -285,7 +262,7 @@ impl Shared {
     fn run(&self) {
         loop {
             let mut unwritten = lock(&self.unwritten);
-            while unwritten.is_empty() && !unwritten.closed {
+            while unwritten.customers.is_empty() && !unwritten.closed {
                 unwritten = self
                     .wake
                     .wait(unwritten)
@@ -293,8 +270,7 @@ impl Shared {
             }
             if !unwritten.closed {
                 let early = |unwritten: &mut Unwritten| {
-                    !unwritten.closed
-                        && unwritten.customers.len() + unwritten.shown.len() < UNWRITTEN_MAX / 2
+                    !unwritten.closed && unwritten.customers.len() < UNWRITTEN_MAX / 2
                 };
                 let gathered = self.wake.wait_timeout_while(unwritten, GATHER, early);
                 unwritten = gathered.unwrap_or_else(PoisonError::into_inner).0;
@@ -302,11 +278,9 @@ impl Shared {
             let closed = unwritten.closed;
             unwritten.committing = Arc::new(std::mem::take(&mut unwritten.customers));
             let batch = Arc::clone(&unwritten.committing);
-            unwritten.shown_committing = Arc::new(std::mem::take(&mut unwritten.shown));
-            let shown = Arc::clone(&unwritten.shown_committing);
             drop(unwritten);
-            if !batch.is_empty() || !shown.is_empty() {
-                self.write(&batch, &shown, closed);
+            if !batch.is_empty() {
+                self.write(&batch, closed);
             }
             if closed {
                 return;
@@ -315,22 +289,19 @@ impl Shared {
     }
 
     /// One commit. What could not be written waits for the next one.
-    fn write(&self, batch: &HashMap<Key, Arc<str>>, shown: &Shown, closed: bool) {
-        let links = batch.len() + shown.len();
+    fn write(&self, batch: &HashMap<Key, Arc<str>>, closed: bool) {
         // After one failure redb takes nothing more until it is opened again.
-        let written = self.commit(batch, shown).or_else(|error| {
+        let written = self.commit(batch).or_else(|error| {
             self.open_again()?;
-            self.say_failed(&error, links);
-            self.commit(batch, shown)
+            self.say_failed(&error, batch.len());
+            self.commit(batch)
         });
         let mut unwritten = lock(&self.unwritten);
         unwritten.committing = Arc::default();
-        unwritten.shown_committing = Arc::default();
         let Err(error) = written else {
             return;
         };
         if !closed {
-            unwritten.shown.put_back(shown);
             for (key, user) in batch {
                 unwritten
                     .customers
@@ -339,7 +310,7 @@ impl Shared {
             }
         }
         drop(unwritten);
-        self.say_failed(&error, links);
+        self.say_failed(&error, batch.len());
     }
 
     fn say_failed(&self, error: &redb::Error, links: usize) {
@@ -371,7 +342,7 @@ impl Shared {
     }
 
     /// Returns how many were not there already.
-    fn commit(&self, batch: &HashMap<Key, Arc<str>>, shown: &Shown) -> Result<usize, redb::Error> {
+    fn commit(&self, batch: &HashMap<Key, Arc<str>>) -> Result<usize, redb::Error> {
         let database = self.database();
         let database = database.as_ref().ok_or(redb::Error::DatabaseClosed)?;
         let transaction = database.begin_write()?;
@@ -387,8 +358,7 @@ impl Shared {
                 }
             }
         }
-        self.write_shown(&transaction, shown)?;
-        if fresh == 0 && shown.is_empty() {
+        if fresh == 0 {
             transaction.abort()?;
         } else {
             transaction.commit()?;
@@ -403,7 +373,5 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod counterparts_tests;
-#[cfg(test)]
-mod seen_tests;
 #[cfg(test)]
 mod tests;

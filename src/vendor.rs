@@ -12,7 +12,6 @@ pub mod dixa;
 pub mod standard;
 pub mod github;
 pub mod stripe;
-pub mod quiq;
 pub mod slack;
 pub mod generic;
 pub mod dimension;
@@ -45,7 +44,6 @@ pub static VENDORS: &[&Vendor] = &[
     &standard::VENDOR,
     &github::VENDOR,
     &stripe::VENDOR,
-    &quiq::VENDOR,
     &slack::VENDOR,
     &generic::VENDOR,
     &dimension::DIMENSION,
@@ -69,20 +67,6 @@ pub struct SourceEntry {
     pub configure: fn(&mut Fields<'_, '_>) -> Arc<dyn Reader>,
     /// Reads a stored event's body again. `None` where it is no chat message.
     pub message: fn(&Event, &Payload) -> Option<Message>,
-    /// How what a webhook leaves out is asked for, where the vendor gives it.
-    pub fetch: Option<Fetch>,
-}
-
-/// `fetch = "missing"` or `"always"`: events that owe a question to the vendor
-/// itself. What it answers becomes events of the same source.
-#[derive(Debug)]
-pub struct Fetch {
-    /// Reads `fetch_from`; its writer holds a dialogue whose answers are events.
-    pub destination: DestinationEntry,
-    /// The event types that ask.
-    pub on: &'static [&'static str],
-    /// A `when`: true for an event that leaves something out.
-    pub missing: &'static str,
 }
 
 #[derive(Debug)]

@@ -83,6 +83,9 @@ pub(super) fn read(
             span: span.clone(),
             vendor,
         });
+        let (budget, max_bytes, when_full) = fields
+            .table("backlog", backlog)
+            .unwrap_or((BUDGET, None, None));
         let entry =
             vendor.and_then(|vendor| vendor.destination.as_ref().map(|entry| (vendor, entry)));
         let source = fields.text("source");
@@ -90,8 +93,7 @@ pub(super) fn read(
             Some(source) => Place::of_source(&source.value),
             None => Place::of_destination(&name),
         };
-        let backlog = fields.table("backlog", backlog).unwrap_or_default();
-        let destination = common(&mut fields, &name, entry, place, &backlog, fingerprint);
+        let destination = common(&mut fields, &name, entry, place, budget, fingerprint);
         if vendor.is_some() {
             fields.finish();
         }
@@ -100,8 +102,8 @@ pub(super) fn read(
                 Written {
                     file,
                     name: span,
-                    max_bytes: backlog.max_bytes,
-                    when_full: backlog.when_full,
+                    max_bytes,
+                    when_full,
                     source,
                 },
                 one,
@@ -111,29 +113,6 @@ pub(super) fn read(
     destinations
 }
 
-/// The destination behind a source's `fetch_from`: its name is one that no file
-/// can give, its keys are those of every destination.
-pub(super) fn fetching(
-    fields: &mut Fields<'_, '_>,
-    source: &str,
-    vendor: &'static Vendor,
-    entry: &'static DestinationEntry,
-    prints: &Prints,
-) -> Option<Destination> {
-    let name = format!("{source}.fetch");
-    let fingerprint = prints.of(&name, fields.table);
-    let backlog = fields.table("backlog", backlog).unwrap_or_default();
-    let place = Place::of_source(source);
-    common(
-        fields,
-        &name,
-        Some((vendor, entry)),
-        place,
-        &backlog,
-        fingerprint,
-    )
-}
-
 /// The keys every destination takes, then the vendor's own. `None` where the
 /// kind is wrong; the keys are checked all the same.
 fn common(
@@ -141,7 +120,7 @@ fn common(
     name: &str,
     entry: Option<(&'static Vendor, &'static DestinationEntry)>,
     place: Place,
-    backlog: &Backlog,
+    backlog: Budget,
     fingerprint: u64,
 ) -> Option<Destination> {
     let timeout = fields.duration("timeout").map_or(TIMEOUT, |at| at.value);
@@ -187,7 +166,7 @@ fn common(
         order,
         on_stuck,
         retry,
-        backlog: backlog.budget,
+        backlog,
         breaker,
         allow_private,
         allow_link_local,
@@ -321,24 +300,7 @@ fn retry(fields: &mut Fields<'_, '_>) -> RetryPolicy {
     }
 }
 
-/// `backlog`, and where what later checks point at is written.
-struct Backlog {
-    budget: Budget,
-    max_bytes: Option<At<u64>>,
-    when_full: Option<Range<usize>>,
-}
-
-impl Default for Backlog {
-    fn default() -> Self {
-        Self {
-            budget: BUDGET,
-            max_bytes: None,
-            when_full: None,
-        }
-    }
-}
-
-fn backlog(fields: &mut Fields<'_, '_>) -> Backlog {
+fn backlog(fields: &mut Fields<'_, '_>) -> (Budget, Option<At<u64>>, Option<Range<usize>>) {
     let events_max = fields
         .count("max_events", 1)
         .map_or(BUDGET.events_max, |at| at.value);
@@ -355,11 +317,7 @@ fn backlog(fields: &mut Fields<'_, '_>) -> Backlog {
         bytes_max,
         when_full: when_full.as_ref().map_or(BUDGET.when_full, |at| at.value),
     };
-    Backlog {
-        budget,
-        max_bytes,
-        when_full: when_full.map(|at| at.span),
-    }
+    (budget, max_bytes, when_full.map(|at| at.span))
 }
 
 fn breaker(fields: &mut Fields<'_, '_>) -> Breaker {

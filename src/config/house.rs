@@ -17,8 +17,6 @@ pub(super) struct House {
     pub(super) server: Server,
     pub(super) limits: Limits,
     pub(super) log: Settings,
-    /// `log.remember`.
-    pub(super) remember: Duration,
     /// Where `limits.body_in_flight` is written, if it is.
     pub(super) body_in_flight: Option<Range<usize>>,
 }
@@ -30,26 +28,19 @@ pub(super) fn read(top: &mut Fields<'_, '_>) -> House {
         .unwrap_or_else(|| (default_server(), PathBuf::from("data")));
     let (limits, body_in_flight) = top.table("limits", limits).unwrap_or_default();
     let data_dir = top.decoder.base.join(data_dir);
-    let (log, remember) = top
-        .table("log", |log| {
-            let remember = duration(log, "remember", REMEMBER);
-            (settings(log, data_dir.clone()), remember)
-        })
-        .unwrap_or_else(|| (default_settings(data_dir), REMEMBER));
+    let log = top
+        .table("log", |log| settings(log, data_dir.clone()))
+        .unwrap_or_else(|| default_settings(data_dir));
     House {
         server,
         limits,
         log,
-        remember,
         body_in_flight,
     }
 }
 
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8080);
 const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
-
-/// A conversation may come back after a year.
-const REMEMBER: Duration = Duration::from_secs(400 * 86_400);
 
 /// Shorter ones can be guessed.
 const TOKEN_BYTES_MIN: usize = 32;

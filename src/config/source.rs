@@ -1,19 +1,14 @@
 //! `[source.…]`: who may send, and how they prove it.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use toml::de::DeValue;
 
 use super::files::named_tables;
-use super::print::Prints;
-use super::{Definition, Named, destination};
+use super::{Definition, Named};
 use crate::decode::{Fields, Severity, did_you_mean, listed};
-use crate::deliver::Destination;
-use crate::event::{Action, Kind, SourceName};
-use crate::expression::Expression;
+use crate::event::{Kind, SourceName};
 use crate::ingress::Source;
-use crate::route::Route;
 use crate::vendor::Vendor;
 use crate::verify::Auth;
 
@@ -23,13 +18,6 @@ pub(super) struct Written {
     pub(super) name: Range<usize>,
     /// `max_body`, if it is written.
     pub(super) max_body: Option<Range<usize>>,
-    pub(super) fetching: Option<Fetching>,
-}
-
-/// What `fetch` makes: a destination that asks, and the route that leads there.
-pub(super) struct Fetching {
-    pub(super) destination: Destination,
-    pub(super) route: Route,
 }
 
 /// What a webhook's body may have, unless told otherwise.
@@ -43,7 +31,6 @@ pub(super) fn read(
     top: &mut Fields<'_, '_>,
     named: &mut Named,
     vendors: &'static [&'static Vendor],
-    prints: &Prints,
 ) -> Vec<(Written, Source)> {
     let mut sources = Vec::new();
     for (name, place, value) in named_tables(top, "source") {
@@ -71,7 +58,6 @@ pub(super) fn read(
             vendor,
         });
         let (max_body, source) = one(&mut fields, &name, vendor);
-        let fetching = vendor.and_then(|vendor| fetching(&mut fields, &name, vendor, prints));
         if vendor.is_some() {
             fields.finish();
         }
@@ -81,7 +67,6 @@ pub(super) fn read(
                     file,
                     name: place,
                     max_body,
-                    fetching,
                 },
                 source,
             )
@@ -124,51 +109,6 @@ fn one(
         })
     });
     (max_body.map(|at| at.span), source)
-}
-
-/// `fetch` and `fetch_from`, where the vendor gives out what it left out.
-fn fetching(
-    fields: &mut Fields<'_, '_>,
-    name: &str,
-    vendor: &'static Vendor,
-    prints: &Prints,
-) -> Option<Fetching> {
-    let fetch = vendor.source.as_ref()?.fetch.as_ref()?;
-    let choices = [
-        ("never", None),
-        ("missing", Some(true)),
-        ("always", Some(false)),
-    ];
-    let written = fields.choice("fetch", &choices);
-    let missing_only = written.as_ref().and_then(|at| at.value);
-    let destination = fields.table("fetch_from", |fields| {
-        destination::fetching(fields, name, vendor, &fetch.destination, prints)
-    });
-    let Some(missing_only) = missing_only else {
-        if let (Some(_), None) = (&destination, &written) {
-            let message = format!("`{}` is asked for nothing", fields.name("fetch_from"));
-            let help = Some("write fetch = \"missing\" or \"always\"".to_owned());
-            fields.warning(fields.span.clone(), message, help);
-        }
-        return None;
-    };
-    if destination.is_none() && !fields.has("fetch_from") {
-        let help = "fetch_from = { base_url = \"…\", api_key = { env = \"…\" } }";
-        fields.missing("fetch_from", help);
-    }
-    let destination = destination.flatten()?;
-    let when = missing_only
-        .then(|| Expression::parse(fetch.missing).ok())
-        .flatten();
-    let route = Route {
-        name: Arc::from(destination.name.as_str()),
-        from: vec![SourceName::from(name)],
-        on: fetch.on.iter().map(|one| (*one).to_owned()).collect(),
-        when,
-        to: vec![destination.name.clone()],
-        action: Action::message(),
-    };
-    Some(Fetching { destination, route })
 }
 
 /// The source's proof. Nothing but the words `auth = "none"` lets anybody in:

@@ -47,7 +47,6 @@ static CHATTER: Vendor = Vendor {
             Arc::new(Throwaway)
         },
         message: |_, _| None,
-        fetch: None,
     }),
     destination: None,
 };

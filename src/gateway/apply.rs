@@ -79,7 +79,6 @@ impl Gateway {
         let front = super::front(&mut config);
         self.watcher.set_files(config.files.clone());
         self.fixed = config;
-        self.house.links.set_remember(self.fixed.remember);
         let wanted: Vec<Arc<Destination>> = self.fixed.destinations.values().cloned().collect();
         for destination in &wanted {
             self.adopt(destination);

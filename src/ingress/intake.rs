@@ -1,7 +1,6 @@
 //! From readings to durable events, the way that webhooks and fetched events
 //! share: name the customer, say what is owed, append, remember what was taught.
 
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -10,10 +9,10 @@ use http::StatusCode;
 use super::answer::Refused;
 use super::{Front, Ingress, Source};
 use crate::clock::Timestamp;
-use crate::event::{Direction, Event, EventId, Key, Owed, SourceName, VendorId};
+use crate::event::{Direction, Event, EventId, Key, Owed, SourceName};
 use crate::expression::Scope;
 use crate::link::Standing;
-use crate::links::{Links, Seen};
+use crate::links::Links;
 use crate::log::{Accepted, AppendError, Log, Receipt};
 use crate::metrics::Metrics;
 use crate::vendor::Reading;
@@ -30,9 +29,6 @@ pub(super) struct Passage {
 pub(super) struct Batch {
     events: Vec<Accepted>,
     customers: Vec<(Key, Arc<str>)>,
-    /// What must never be an event again, by conversation.
-    seen: Vec<(Key, Vec<VendorId>)>,
-    at: Timestamp,
     standings: Vec<(Key, Standing)>,
 }
 
@@ -77,7 +73,6 @@ impl Ingress {
         passage: &Passage,
         mut readings: Vec<Reading>,
     ) -> Result<Batch, Refused> {
-        let seen = self.leave_out_seen(source, &mut readings).await?;
         self.name_customers(source, &mut readings).await;
         let standings = readings
             .iter()
@@ -87,40 +82,9 @@ impl Ingress {
         let events = caught(|| Ok(events(front, &self.metrics, source, passage, readings, now)))?;
         Ok(Batch {
             customers: customers(&events),
-            seen,
-            at: now,
             standings,
             events,
         })
-    }
-
-    /// What was an event once must not be one again; what stays is returned, by
-    /// conversation. Where that cannot be read nothing is guessed: the sender
-    /// tries again.
-    async fn leave_out_seen(
-        &self,
-        source: &Source,
-        readings: &mut Vec<Reading>,
-    ) -> Result<Vec<(Key, Vec<VendorId>)>, Refused> {
-        let mut seen: HashMap<Key, Seen> = HashMap::new();
-        let mut stays: HashMap<Key, Vec<VendorId>> = HashMap::new();
-        for reading in std::mem::take(readings) {
-            let once = reading.once.then(|| reading.vendor_id.clone()).flatten();
-            if let (Some(id), Some(key)) = (once, key(source, &reading)) {
-                if !seen.contains_key(&key) {
-                    let known = self.links.seen(&key).await.map_err(|error| {
-                        Refused::new(StatusCode::SERVICE_UNAVAILABLE, "links").detail(error)
-                    })?;
-                    seen.insert(key.clone(), known);
-                }
-                if seen.get(&key).is_some_and(|seen| seen.contains(&id)) {
-                    continue;
-                }
-                stays.entry(key).or_default().push(id);
-            }
-            readings.push(reading);
-        }
-        Ok(stays.into_iter().collect())
     }
 
     /// An outgoing message does not name its customer; the conversation does.
@@ -150,9 +114,6 @@ impl Batch {
         let receipts = log.append(self.events).await?;
         for (key, user) in &self.customers {
             links.remember_customer(key, user);
-        }
-        for (key, ids) in &self.seen {
-            links.remember_seen(key, ids, self.at);
         }
         for (key, standing) in &self.standings {
             links.stand(key, *standing).await;

@@ -99,7 +99,7 @@ impl Links {
             .await
     }
 
-    pub(super) async fn blocking<T: Send + 'static>(
+    async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Shared) -> Result<T, redb::Error> + Send + 'static,
     ) -> Result<T, LinksError> {

@@ -49,23 +49,9 @@ fn what_is_known_is_not_written_again() {
     drop(links);
     let links = Links::open(folder.path()).unwrap();
     let batch = HashMap::from([(key(1), Arc::from("ann"))]);
-    assert_eq!(
-        links
-            .handle
-            .shared
-            .commit(&batch, &Shown::default())
-            .unwrap(),
-        0
-    );
+    assert_eq!(links.handle.shared.commit(&batch).unwrap(), 0);
     let batch = HashMap::from([(key(1), Arc::from("bob"))]);
-    assert_eq!(
-        links
-            .handle
-            .shared
-            .commit(&batch, &Shown::default())
-            .unwrap(),
-        1
-    );
+    assert_eq!(links.handle.shared.commit(&batch).unwrap(), 1);
 }
 
 #[test]
@@ -144,13 +130,10 @@ fn a_disk_that_works_again_takes_what_it_refused() {
     let shared = &links.handle.shared;
     let batch = HashMap::from([(key(1), Arc::from("ann"))]);
     File::create(broken(&shared.path)).unwrap();
-    assert!(shared.commit(&batch, &Shown::default()).is_err());
+    assert!(shared.commit(&batch).is_err());
     std::fs::remove_file(broken(&shared.path)).unwrap();
-    assert!(
-        shared.commit(&batch, &Shown::default()).is_err(),
-        "redb has latched"
-    );
-    shared.write(&batch, &Shown::default(), false);
+    assert!(shared.commit(&batch).is_err(), "redb has latched");
+    shared.write(&batch, false);
     assert!(lock(&shared.unwritten).customers.is_empty());
     assert_eq!(shared.look_up(&key(1)).unwrap().as_deref(), Some("ann"));
 }
@@ -162,7 +145,7 @@ fn while_the_disk_is_broken_what_was_taught_is_known_and_waits() {
     let shared = &links.handle.shared;
     let batch = HashMap::from([(key(1), Arc::from("ann"))]);
     File::create(broken(&shared.path)).unwrap();
-    shared.write(&batch, &Shown::default(), false);
+    shared.write(&batch, false);
     assert_eq!(links.customer(&key(1)).as_deref(), Some("ann"));
     assert_eq!(links.customer(&key(2)), None);
     std::fs::remove_file(broken(&shared.path)).unwrap();
@@ -189,7 +172,7 @@ async fn the_disk_is_never_waited_for_on_a_thread_that_runs_tasks() {
     let links = Links::open(folder.path()).unwrap();
     let shared = &links.handle.shared;
     let batch = HashMap::from([(key(1), Arc::from("ann"))]);
-    shared.commit(&batch, &Shown::default()).unwrap();
+    shared.commit(&batch).unwrap();
     let (one, two) = (key(1), key(2));
     let mut asked = Box::pin(links.find_customer(&one));
     {

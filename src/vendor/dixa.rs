@@ -36,7 +36,6 @@ pub static VENDOR: Vendor = Vendor {
     source: Some(SourceEntry {
         configure: |_| Arc::new(Dixa),
         message: read::read_again,
-        fetch: None,
     }),
     destination: Some(DestinationEntry {
         configure: configure::configure,

@@ -14,7 +14,6 @@ pub static VENDOR: Vendor = Vendor {
     source: Some(SourceEntry {
         configure,
         message: |_, _| None,
-        fetch: None,
     }),
     destination: None,
 };

@@ -15,7 +15,6 @@ pub static VENDOR: Vendor = Vendor {
     source: Some(SourceEntry {
         configure: |_| Arc::new(GitHub),
         message: |_, _| None,
-        fetch: None,
     }),
     destination: None,
 };

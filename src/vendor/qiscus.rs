@@ -36,7 +36,6 @@ pub static VENDOR: Vendor = Vendor {
     source: Some(SourceEntry {
         configure,
         message: message::read_again,
-        fetch: None,
     }),
     destination: Some(speaker::DESTINATION),
 };

@@ -61,16 +61,7 @@ pub(super) fn plain(
 }
 
 /// One event, with names that are not endless.
-pub(super) fn event(reading: Reading) -> Webhook {
-    events(vec![reading])
-}
-
-/// Events in their order, with names that are not endless.
-pub(super) fn events(readings: Vec<Reading>) -> Webhook {
-    Webhook::Events(readings.into_iter().map(with_short_names).collect())
-}
-
-fn with_short_names(mut reading: Reading) -> Reading {
+pub(super) fn event(mut reading: Reading) -> Webhook {
     if let Some(short) = cut(reading.event_type.as_str(), TYPE_BYTES_MAX, 8) {
         reading.event_type = short.into();
     }
@@ -84,7 +75,7 @@ fn with_short_names(mut reading: Reading) -> Reading {
     {
         *key = short;
     }
-    reading
+    Webhook::Events(vec![reading])
 }
 
 /// A longer name stands in the index, in labels and in every list as its first

@@ -11,7 +11,6 @@ pub static VENDOR: Vendor = Vendor {
     source: Some(SourceEntry {
         configure: |_| Arc::new(Stripe),
         message: |_, _| None,
-        fetch: None,
     }),
     destination: None,
 };

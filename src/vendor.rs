@@ -13,6 +13,7 @@ pub mod standard;
 pub mod github;
 pub mod stripe;
 pub mod slack;
+pub mod quiq;
 pub mod generic;
 pub mod dimension;
 pub mod sendyiq;
@@ -22,14 +23,16 @@ mod tests;
 
 use std::cell::OnceCell;
 use std::fmt::Debug;
+use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use self::dialogue::{Account, Dialogue};
 use self::lookup::{Backfill, Look};
 use crate::clock::Timestamp;
-use crate::decode::Fields;
+use crate::decode::{At, Fields};
 use crate::event::{Action, Direction, Event, EventType, Inbound, VendorId};
 use crate::link::Standing;
 use crate::message::Message;
@@ -45,6 +48,7 @@ pub static VENDORS: &[&Vendor] = &[
     &github::VENDOR,
     &stripe::VENDOR,
     &slack::VENDOR,
+    &quiq::VENDOR,
     &generic::VENDOR,
     &dimension::DIMENSION,
     &dimension::DASHBOT,
@@ -148,6 +152,35 @@ pub trait Reader: Debug + Send + Sync {
     fn headers(&self) -> Vec<String> {
         Vec::new()
     }
+
+    /// How long the vendor id of a [`Reading::once`] is known after the last
+    /// webhook that showed it.
+    fn remember(&self) -> Duration {
+        Duration::from_secs(400 * 24 * 3600)
+    }
+
+    /// How the platform is asked for what webhooks leave out; `None`: it is not.
+    fn fetch(&self) -> Option<&Fetch> {
+        None
+    }
+}
+
+/// How a source asks its platform for what a webhook left out: an event that
+/// `on` and `when` hold for owes a copy to a destination of the source's own,
+/// whose dialogue learns further events.
+#[derive(Clone, Debug)]
+pub struct Fetch {
+    pub writer: Arc<dyn Writer>,
+    /// A glob over event types.
+    pub on: &'static str,
+    /// An expression, as a route's.
+    pub when: &'static str,
+    pub allow_private: bool,
+    pub allow_link_local: bool,
+    /// Further roots to trust: the path as written.
+    pub ca: Option<At<String>>,
+    /// Where all this is written.
+    pub span: Range<usize>,
 }
 
 /// What a writer may look at.
@@ -239,6 +272,11 @@ pub trait Writer: Debug + Send + Sync {
     /// A vendor whose copies take several requests; `None`: one, by `write`.
     fn dialogue(&self) -> Option<&dyn Dialogue> {
         None
+    }
+
+    /// How much of an answer is read, in bytes.
+    fn answer_bytes_max(&self) -> usize {
+        64 << 10
     }
 
     /// Whose rate is drawn from; `None`: the destination's own.

@@ -61,7 +61,12 @@ pub(super) fn plain(
 }
 
 /// One event, with names that are not endless.
-pub(super) fn event(mut reading: Reading) -> Webhook {
+pub(super) fn event(reading: Reading) -> Webhook {
+    Webhook::Events(vec![fit(reading)])
+}
+
+/// With names that are not endless.
+pub(super) fn fit(mut reading: Reading) -> Reading {
     if let Some(short) = cut(reading.event_type.as_str(), TYPE_BYTES_MAX, 8) {
         reading.event_type = short.into();
     }
@@ -75,7 +80,17 @@ pub(super) fn event(mut reading: Reading) -> Webhook {
     {
         *key = short;
     }
-    Webhook::Events(vec![reading])
+    reading
+}
+
+/// A name of a conversation or a person that many events of one webhook carry.
+pub(super) fn short(name: &str) -> String {
+    cut(name, NAME_BYTES_MAX, 32).unwrap_or_else(|| name.to_owned())
+}
+
+/// White space and characters without width only.
+pub(super) fn is_blank(text: &str) -> bool {
+    text.chars().all(|c| c.is_whitespace() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}' | '\u{ad}'))
 }
 
 /// A longer name stands in the index, in labels and in every list as its first
@@ -99,6 +114,9 @@ const TYPE_BYTES_MAX: usize = 256;
 
 /// The longest vendor id, and the longest key without its source's name.
 const ID_BYTES_MAX: usize = 1024;
+
+/// The longest name that [`short`] leaves as it is, in bytes.
+const NAME_BYTES_MAX: usize = 300;
 
 /// The type of an event whose body and headers tell none.
 pub(super) const UNKNOWN: &str = "unknown";

@@ -16,6 +16,8 @@ mod qiscus_out_rooms;
 mod scripted;
 mod sendyiq;
 mod kept_safe;
+mod quiq;
+mod quiq_fetch;
 mod senders;
 mod tracking;
 mod tracking_check;
@@ -116,7 +118,9 @@ fn every_vendor_is_registered_once() {
     unique.sort_unstable();
     unique.dedup();
     assert_eq!(unique.len(), kinds.len());
-    for kind in ["qiscus", "standard", "github", "stripe", "slack", "generic"] {
+    for kind in [
+        "qiscus", "standard", "github", "stripe", "slack", "quiq", "generic",
+    ] {
         assert!(find(kind).unwrap().source.is_some(), "{kind}");
     }
     for (kind, chat) in [

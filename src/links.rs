@@ -1,5 +1,6 @@
-//! What outlives events: which customer a conversation belongs to, and (for
-//! vendors with conversations of their own) what it is called over there.
+//! What outlives events: which customer a conversation belongs to, what (for
+//! vendors with conversations of their own) it is called over there, and which
+//! of its messages were seen (where a vendor shows them again and again).
 //! Kept in redb, because random access by key for years is a key-value job.
 
 use std::collections::HashMap;
@@ -17,8 +18,10 @@ use tokio::time::Instant;
 use crate::event::Key;
 
 mod counterparts;
+mod seen;
 
 pub use counterparts::{Edit, Link, LinkFilter};
+pub use seen::SeenId;
 
 const CUSTOMER: TableDefinition<'_, &str, &str> = TableDefinition::new("customer");
 /// How long a link waits for others to share its commit with.
@@ -72,6 +75,7 @@ struct Unwritten {
     committing: Arc<HashMap<Key, Arc<str>>>,
     /// Counts what was taught, so that a reader sees that it was overtaken.
     taught: u64,
+    seen: seen::Seen,
     /// Links not taken because too many waited.
     dropped: u64,
     closed: bool,
@@ -80,6 +84,10 @@ struct Unwritten {
 impl Unwritten {
     fn get(&self, key: &Key) -> Option<&Arc<str>> {
         self.customers.get(key).or_else(|| self.committing.get(key))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.customers.is_empty() && self.seen.unwritten.is_empty()
     }
 
     fn is_full(&self) -> bool {
@@ -262,7 +270,7 @@ impl Shared {
     fn run(&self) {
         loop {
             let mut unwritten = lock(&self.unwritten);
-            while unwritten.customers.is_empty() && !unwritten.closed {
+            while unwritten.is_empty() && !unwritten.closed {
                 unwritten = self
                     .wake
                     .wait(unwritten)
@@ -278,9 +286,13 @@ impl Shared {
             let closed = unwritten.closed;
             unwritten.committing = Arc::new(std::mem::take(&mut unwritten.customers));
             let batch = Arc::clone(&unwritten.committing);
+            let seen = unwritten.seen.take();
             drop(unwritten);
             if !batch.is_empty() {
                 self.write(&batch, closed);
+            }
+            if !seen.is_empty() {
+                self.write_seen(&seen, closed);
             }
             if closed {
                 return;

@@ -99,7 +99,7 @@ impl Links {
             .await
     }
 
-    async fn blocking<T: Send + 'static>(
+    pub(super) async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Shared) -> Result<T, redb::Error> + Send + 'static,
     ) -> Result<T, LinksError> {
@@ -245,16 +245,16 @@ impl Shared {
         }
     }
 
-    fn writing(
+    pub(super) fn writing<T>(
         &self,
-        write: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
-    ) -> Result<(), redb::Error> {
+        write: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>,
+    ) -> Result<T, redb::Error> {
         let database = self.database();
         let database = database.as_ref().ok_or(redb::Error::DatabaseClosed)?;
         let transaction = database.begin_write()?;
-        write(&transaction)?;
+        let written = write(&transaction)?;
         transaction.commit()?;
-        Ok(())
+        Ok(written)
     }
 }
 

@@ -1,8 +1,11 @@
 //! From readings to durable events, the way that webhooks and fetched events
-//! share: name the customer, say what is owed, append, remember what was taught.
+//! share: leave out what was taken before, name the customer, say what is owed,
+//! append, remember what was taught.
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::StatusCode;
 
@@ -12,7 +15,7 @@ use crate::clock::Timestamp;
 use crate::event::{Direction, Event, EventId, Key, Owed, SourceName};
 use crate::expression::Scope;
 use crate::link::Standing;
-use crate::links::Links;
+use crate::links::{Links, SeenId};
 use crate::log::{Accepted, AppendError, Log, Receipt};
 use crate::metrics::Metrics;
 use crate::vendor::Reading;
@@ -30,6 +33,16 @@ pub(super) struct Batch {
     events: Vec<Accepted>,
     customers: Vec<(Key, Arc<str>)>,
     standings: Vec<(Key, Standing)>,
+    shown: Shown,
+}
+
+/// The messages that snapshots showed, by conversation: those left out and
+/// those taken.
+#[derive(Debug)]
+struct Shown {
+    ids: HashMap<Key, Vec<SeenId>>,
+    at: Timestamp,
+    remember: Duration,
 }
 
 /// Why fetched events were not taken. For the operator.
@@ -39,9 +52,14 @@ pub enum NotTaken {
     NoSource(SourceName),
     #[error("{0}")]
     Log(#[from] AppendError),
+    #[error("what was taken before cannot be looked up: {0}")]
+    Links(String),
     #[error("what was fetched could not be read: this is a bug in hookfan")]
     Panicked,
 }
+
+/// Why a webhook is refused while what was seen cannot be looked up.
+const LINKS_UNREADABLE: &str = "links_unreadable";
 
 impl Ingress {
     /// Takes events that nobody posted: a vendor was asked for them. Durable
@@ -58,10 +76,10 @@ impl Ingress {
         let batch = self
             .batch(&front, source, &Passage::default(), readings)
             .await
-            .map_err(|_refused| NotTaken::Panicked)?;
-        if batch.is_empty() {
-            return Ok(Vec::new());
-        }
+            .map_err(|refused| match refused.why {
+                LINKS_UNREADABLE => NotTaken::Links(refused.detail.unwrap_or_default()),
+                _ => NotTaken::Panicked,
+            })?;
         Ok(batch.append(&self.log, &self.links).await?)
     }
 
@@ -73,6 +91,7 @@ impl Ingress {
         passage: &Passage,
         mut readings: Vec<Reading>,
     ) -> Result<Batch, Refused> {
+        let ids = self.leave_out_seen(source, &mut readings).await?;
         self.name_customers(source, &mut readings).await;
         let standings = readings
             .iter()
@@ -84,7 +103,48 @@ impl Ingress {
             customers: customers(&events),
             standings,
             events,
+            shown: Shown {
+                ids,
+                at: now,
+                remember: source.reader.remember(),
+            },
         })
+    }
+
+    /// A snapshot shows again what was taken from the ones before. Two that
+    /// come at once may both pass here: then the log tells them apart, as it
+    /// does after a crash, for as long as `log.dedupe`.
+    async fn leave_out_seen(
+        &self,
+        source: &Source,
+        readings: &mut Vec<Reading>,
+    ) -> Result<HashMap<Key, Vec<SeenId>>, Refused> {
+        let mut shown: HashMap<Key, Vec<SeenId>> = HashMap::new();
+        for reading in readings.iter() {
+            if let Some((key, id)) = once(source, reading) {
+                shown.entry(key).or_default().push(id);
+            }
+        }
+        let mut seen: HashMap<Key, Vec<bool>> = HashMap::new();
+        for (key, ids) in &shown {
+            // Not knowing is our fault, and no reason to say it all again.
+            let found = self.links.seen(key, ids).await.map_err(|error| {
+                Refused::new(StatusCode::SERVICE_UNAVAILABLE, LINKS_UNREADABLE)
+                    .detail(error)
+                    .retry_after(Duration::from_secs(5))
+            })?;
+            seen.insert(key.clone(), found);
+        }
+        let mut seen: HashMap<Key, _> = seen
+            .into_iter()
+            .map(|(key, found)| (key, found.into_iter()))
+            .collect();
+        readings.retain(|reading| {
+            let found = once(source, reading)
+                .and_then(|(key, _)| seen.get_mut(&key).and_then(Iterator::next));
+            found != Some(true)
+        });
+        Ok(shown)
     }
 
     /// An outgoing message does not name its customer; the conversation does.
@@ -103,7 +163,7 @@ impl Ingress {
 
 impl Batch {
     pub(super) fn is_empty(&self) -> bool {
-        self.events.is_empty()
+        self.events.is_empty() && self.shown.ids.is_empty()
     }
 
     pub(super) async fn append(
@@ -111,7 +171,15 @@ impl Batch {
         log: &Log,
         links: &Links,
     ) -> Result<Vec<Receipt>, AppendError> {
-        let receipts = log.append(self.events).await?;
+        let receipts = match self.events.is_empty() {
+            false => log.append(self.events).await?,
+            // All of it was taken before.
+            true => Vec::new(),
+        };
+        let Shown { ids, at, remember } = self.shown;
+        for (key, ids) in &ids {
+            links.remember_seen(key, ids, at, remember);
+        }
         for (key, user) in &self.customers {
             links.remember_customer(key, user);
         }
@@ -191,6 +259,13 @@ fn stop_loops(front: &Front, metrics: &Metrics, owed: &mut Vec<Owed>) {
         }
         !stopped
     });
+}
+
+/// What an event that is told once is remembered by. Without a key or an id it
+/// cannot be.
+fn once(source: &Source, reading: &Reading) -> Option<(Key, SeenId)> {
+    let id = reading.vendor_id.as_ref().filter(|_| reading.once)?;
+    Some((key(source, reading)?, SeenId::of(id)))
 }
 
 /// Ids of conversations are the source's own.

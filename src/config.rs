@@ -19,6 +19,7 @@ use crate::vendor::{VENDORS, Vendor};
 mod checks;
 mod destination;
 mod draw;
+mod fetch;
 mod files;
 mod house;
 mod mask;
@@ -41,8 +42,10 @@ pub struct Config {
     pub limits: Limits,
     pub log: log::Settings,
     pub sources: HashMap<SourceName, Arc<Source>>,
+    /// Those of the files, and `<source>.fetch` of each source that asks its
+    /// platform for what webhooks leave out.
     pub destinations: HashMap<DestinationName, Arc<Destination>>,
-    /// In file order, ready for a `RouteTable`.
+    /// In file order, then those to `<source>.fetch`; ready for a `RouteTable`.
     pub routes: Vec<Route>,
     /// Over the text of all files: 16 hex digits.
     pub hash: String,
@@ -147,9 +150,10 @@ fn assemble(
     let failed = complaints
         .iter()
         .any(|complaint| complaint.severity == Severity::Error);
-    let (Some(draft), false) = (outcome, failed) else {
+    let (Some(mut draft), false) = (outcome, failed) else {
         return Err(Complaints { complaints, texts });
     };
+    let (asked, questions) = draft.fetching();
     let mut files: Vec<PathBuf> = texts.iter().map(|(path, _)| path.clone()).collect();
     files.extend(patterns);
     files.extend(
@@ -164,7 +168,9 @@ fn assemble(
         draft
             .destinations
             .iter()
-            .filter_map(|(_, destination)| destination.ca.clone()),
+            .map(|(_, destination)| destination)
+            .chain(&asked)
+            .filter_map(|destination| destination.ca.clone()),
     );
     files.extend(decoder.secret_files);
     files.sort();
@@ -181,12 +187,15 @@ fn assemble(
         destinations: draft
             .destinations
             .into_iter()
-            .map(|(_, one)| (one.name.clone(), Arc::new(one)))
+            .map(|(_, one)| one)
+            .chain(asked)
+            .map(|one| (one.name.clone(), Arc::new(one)))
             .collect(),
         routes: draft
             .routes
             .into_iter()
             .map(|written| written.route)
+            .chain(questions)
             .collect(),
         hash: print::shown(&texts),
         print: draft.print,
@@ -205,6 +214,16 @@ struct Draft {
     destinations: Vec<(destination::Written, Destination)>,
     routes: Vec<route::Written>,
     print: Print,
+}
+
+impl Draft {
+    /// What sources ask their platforms: a destination and a route each, that
+    /// stand in no file.
+    fn fetching(&mut self) -> (Vec<Destination>, Vec<Route>) {
+        let written = self.sources.iter_mut();
+        let fetching = written.filter_map(|(written, _)| written.fetching.take());
+        fetching.map(|one| (one.destination, one.route)).unzip()
+    }
 }
 
 /// Every name that is defined, and where.
@@ -249,7 +268,7 @@ fn decode(
         } else {
             files::refuse_house_keys(&mut top);
         }
-        sources.extend(source::read(&mut top, &mut named, vendors));
+        sources.extend(source::read(&mut top, &mut named, vendors, &prints));
         destinations.extend(destination::read(&mut top, &mut named, vendors, &prints));
         let _ = top.any("route");
         top.finish();

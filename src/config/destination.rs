@@ -31,17 +31,17 @@ pub(super) struct Written {
     pub(super) source: Option<At<String>>,
 }
 
-const TIMEOUT: Duration = Duration::from_secs(30);
-const CONCURRENCY: usize = 8;
+pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const CONCURRENCY: usize = 8;
 /// At once, where a `rate` is given without it.
 const BURST: u32 = 4;
 /// Each attempt in the air holds a connection and its event.
 const CONCURRENCY_MAX: usize = 1_024;
-const BREAKER: Breaker = Breaker {
+pub(super) const BREAKER: Breaker = Breaker {
     failures: 20,
     probe_every: Duration::from_secs(30),
 };
-const BUDGET: Budget = Budget {
+pub(super) const BUDGET: Budget = Budget {
     events_max: 1_000_000,
     bytes_max: 4 << 30,
     when_full: WhenFull::DeadLetter,
@@ -152,7 +152,11 @@ fn common(
         private: allow_private,
         link_local: allow_link_local,
     };
-    reachable(fields, &writer.shown_target(), allow);
+    let key = if fields.has("url") { "url" } else { "base_url" };
+    let written = fields.any(key).map(toml::Spanned::span);
+    let written = written.unwrap_or_else(|| fields.span.clone());
+    let key = fields.name(key);
+    reachable(fields, &key, written, &writer.shown_target(), allow);
     Some(Destination {
         name: DestinationName::from(name),
         kind: Kind::from(vendor.kind),
@@ -178,7 +182,13 @@ fn common(
 
 /// An address written as such is judged as the connector will: every copy
 /// would fail, and that is known now.
-fn reachable(fields: &mut Fields<'_, '_>, target: &str, allow: Allow) {
+pub(super) fn reachable(
+    fields: &mut Fields<'_, '_>,
+    key: &str,
+    place: Range<usize>,
+    target: &str,
+    allow: Allow,
+) {
     let url = url::Url::parse(target).ok();
     let address = match url.as_ref().and_then(url::Url::host) {
         Some(url::Host::Ipv4(address)) => address.into(),
@@ -188,22 +198,13 @@ fn reachable(fields: &mut Fields<'_, '_>, target: &str, allow: Allow) {
     let Err(forbidden) = guard::check(address, allow) else {
         return;
     };
-    let key = if fields.has("url") { "url" } else { "base_url" };
-    let place = fields.any(key).map(toml::Spanned::span);
     let help = match forbidden {
         Forbidden::Loopback | Forbidden::Private => "if that is meant, write allow_private = true",
         Forbidden::LinkLocal => "if that is meant, write allow_link_local = true",
         Forbidden::NotAHost => "write another address",
     };
-    let message = format!(
-        "`{}` is never connected to: {address} is {forbidden}",
-        fields.name(key)
-    );
-    fields.error(
-        place.unwrap_or_else(|| fields.span.clone()),
-        message,
-        Some(help.to_owned()),
-    );
+    let message = format!("`{key}` is never connected to: {address} is {forbidden}");
+    fields.error(place, message, Some(help.to_owned()));
 }
 
 /// `rate` and `burst`. Without a `burst`, the vendor's; where it has none,

@@ -4,7 +4,9 @@ use std::ops::Range;
 
 use toml::de::DeValue;
 
+use super::fetch::{self, Fetching};
 use super::files::named_tables;
+use super::print::Prints;
 use super::{Definition, Named};
 use crate::decode::{Fields, Severity, did_you_mean, listed};
 use crate::event::{Kind, SourceName};
@@ -18,6 +20,8 @@ pub(super) struct Written {
     pub(super) name: Range<usize>,
     /// `max_body`, if it is written.
     pub(super) max_body: Option<Range<usize>>,
+    /// What the source adds to the destinations and routes of the file.
+    pub(super) fetching: Option<Fetching>,
 }
 
 /// What a webhook's body may have, unless told otherwise.
@@ -31,6 +35,7 @@ pub(super) fn read(
     top: &mut Fields<'_, '_>,
     named: &mut Named,
     vendors: &'static [&'static Vendor],
+    prints: &Prints,
 ) -> Vec<(Written, Source)> {
     let mut sources = Vec::new();
     for (name, place, value) in named_tables(top, "source") {
@@ -58,6 +63,14 @@ pub(super) fn read(
             vendor,
         });
         let (max_body, source) = one(&mut fields, &name, vendor);
+        let asks = source.as_ref().and_then(|source| {
+            let asks = source.reader.fetch()?;
+            Some((asks, &source.name, &source.kind))
+        });
+        let fetching = asks.and_then(|(asks, name, kind)| {
+            let print = prints.of(name.as_str(), table);
+            fetch::read(&mut fields, asks, name, kind, print)
+        });
         if vendor.is_some() {
             fields.finish();
         }
@@ -67,6 +80,7 @@ pub(super) fn read(
                     file,
                     name: place,
                     max_body,
+                    fetching,
                 },
                 source,
             )

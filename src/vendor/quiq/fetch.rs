@@ -30,7 +30,7 @@ const ANSWER_BYTES_MAX: usize = 25 << 20;
 /// Only conversations can be asked for, and what is read out of them owes no
 /// further question.
 const MISSING: &str =
-    "event.type != 'ConversationMessage' and payload.data.messages is not sequence";
+    "event.type != 'ConversationMessage' and payload.data.messages | default(none) is not sequence";
 const ALWAYS: &str = "event.type != 'ConversationMessage'";
 
 /// Quiq's API, as one source's account sees it.

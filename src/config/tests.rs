@@ -16,6 +16,7 @@ use crate::vendor::{Call, DestinationEntry, Reader, SourceEntry, Unreadable, Web
 use super::*;
 
 mod complaints;
+mod fetching;
 mod never;
 mod values;
 

@@ -283,3 +283,6 @@ fn customers(events: &[Accepted]) -> Vec<(Key, Arc<str>)> {
         .filter_map(|accepted| accepted.event.key.clone().zip(accepted.event.user.clone()))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

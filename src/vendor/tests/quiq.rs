@@ -55,108 +55,100 @@ const PICTURE: &str =
     "> https://example.goquiq.com/web/assets/onetime/08af0f24-a59a-4eef-bfe2-29812168ed47";
 const ABOVE: &str = "> see the picture above";
 
+/// How each sample leaves the conversation, and what is read out of it.
+const SAMPLES: &[(&str, Option<Standing>, &[&str])] = {
+    const OPEN: Option<Standing> = Some(Standing::Open);
+    const CLOSED: Option<Standing> = Some(Standing::Closed);
+    &[
+        ("requested", OPEN, &["ConversationRequested", HEY]),
+        ("activated", OPEN, &["ConversationActivated", HEY]),
+        (
+            "inactivated",
+            None,
+            &[HEY, PICTURE, "ConversationInactivated"],
+        ),
+        (
+            "closed",
+            CLOSED,
+            &[HEY, PICTURE, ABOVE, "ConversationClosed"],
+        ),
+        ("denied_as_spam", CLOSED, &[HEY, "ConversationDeniedAsSpam"]),
+        (
+            "merged_as_dangling",
+            CLOSED,
+            &[HEY, "ConversationMergedAsDangling"],
+        ),
+        (
+            "status_changed",
+            OPEN,
+            &["ConversationStatusChanged", HEY, ABOVE],
+        ),
+        (
+            "closed_2024_fields",
+            CLOSED,
+            &[
+                HEY,
+                "> see the picture above\nShop: https://shop.example.com",
+                "ConversationClosed",
+            ],
+        ),
+        (
+            "closed_system_message_null_names",
+            CLOSED,
+            &[
+                HEY,
+                "- Our office is closed now.",
+                "> [empty]",
+                "ConversationClosed",
+            ],
+        ),
+    ]
+};
+
 #[test]
 fn every_sample_is_read() {
-    let mut read = Vec::new();
-    let mut check = |name: &str, standing: Option<Standing>, expected: &[&str]| {
-        let readings = read_sample(name);
-        assert_eq!(said(&readings), expected, "{name}");
-        let envelope: Json = serde_json::from_slice(&sample(&format!("quiq/{name}.json"))).unwrap();
-        for reading in &readings {
-            assert_kept(reading);
-            assert_eq!(reading.key.as_deref(), Some(CONVERSATION), "{name}");
-            assert_eq!(reading.user.as_deref(), Some(HANDLE), "{name}");
-            let id = reading.vendor_id.as_ref().unwrap().as_str();
-            if reading.event_type.as_str() == MESSAGE {
-                let message = reading.message.as_ref().unwrap();
-                assert!(reading.once && reading.standing.is_none());
-                assert_eq!(
-                    id,
-                    format!("{CONVERSATION}/{}", message.id.as_deref().unwrap())
-                );
-                assert_eq!(message.conversation.id, CONVERSATION);
-                assert!(message.sent_at.unwrap().as_millis() > 1_468_865_667_000);
-            } else {
-                assert_eq!(id, envelope["id"], "{name}");
-                assert_eq!(reading.event_type.as_str(), envelope["eventType"]);
-                assert_eq!(
-                    (reading.standing, reading.once),
-                    (standing, false),
-                    "{name}"
-                );
-                assert_eq!(
-                    reading.body,
-                    sample(&format!("quiq/{name}.json")),
-                    "as received"
-                );
-            }
-        }
-        read.push(format!("quiq/{name}.json"));
-    };
-    let (open, closed) = (Some(Standing::Open), Some(Standing::Closed));
-    check(
-        "conversation_requested",
-        open,
-        &["ConversationRequested", HEY],
-    );
-    check(
-        "conversation_activated",
-        open,
-        &["ConversationActivated", HEY],
-    );
-    check(
-        "conversation_inactivated",
-        None,
-        &[HEY, PICTURE, "ConversationInactivated"],
-    );
-    check(
-        "conversation_closed",
-        closed,
-        &[HEY, PICTURE, ABOVE, "ConversationClosed"],
-    );
-    check(
-        "conversation_denied_as_spam",
-        closed,
-        &[HEY, "ConversationDeniedAsSpam"],
-    );
-    check(
-        "conversation_merged_as_dangling",
-        closed,
-        &[HEY, "ConversationMergedAsDangling"],
-    );
-    check(
-        "conversation_status_changed",
-        open,
-        &["ConversationStatusChanged", HEY, ABOVE],
-    );
-    check(
-        "conversation_closed_2024_fields",
-        closed,
-        &[
-            HEY,
-            "> see the picture above\nShop: https://shop.example.com",
-            "ConversationClosed",
-        ],
-    );
-    check(
-        "conversation_closed_system_message_null_names",
-        closed,
-        &[
-            HEY,
-            "- Our office is closed now.",
-            "> [empty]",
-            "ConversationClosed",
-        ],
-    );
-    let others = [
+    let mut read: Vec<String> = [
         "agent_hook_conversation_update",
         "agent_hook_ping",
         "get_conversation_seed_response",
         "test",
-    ];
-    read.extend(others.map(|name| format!("quiq/{name}.json")));
+    ]
+    .map(|name| format!("quiq/{name}.json"))
+    .into();
+    for (name, standing, expected) in SAMPLES {
+        let readings = read_sample(&format!("conversation_{name}"));
+        assert_eq!(said(&readings), *expected, "{name}");
+        let file = format!("quiq/conversation_{name}.json");
+        for reading in &readings {
+            assert_kept(reading);
+            assert_eq!(reading.key.as_deref(), Some(CONVERSATION), "{name}");
+            assert_eq!(reading.user.as_deref(), Some(HANDLE), "{name}");
+            match &reading.message {
+                Some(message) => assert_message(reading, message),
+                None => assert_snapshot(reading, &sample(&file), *standing),
+            }
+        }
+        read.push(file);
+    }
     read.sort();
     assert_eq!(read, listed("quiq"));
+}
+
+fn assert_message(reading: &Reading, message: &Message) {
+    assert_eq!(reading.event_type.as_str(), MESSAGE);
+    assert!(reading.once && reading.standing.is_none());
+    let id = format!("{CONVERSATION}/{}", message.id.as_deref().unwrap());
+    assert_eq!(reading.vendor_id.as_ref().unwrap().as_str(), id);
+    assert_eq!(message.conversation.id, CONVERSATION);
+    assert!(message.sent_at.unwrap().as_millis() > 1_468_865_667_000);
+}
+
+fn assert_snapshot(reading: &Reading, body: &Bytes, standing: Option<Standing>) {
+    let envelope: Json = serde_json::from_slice(body).unwrap();
+    assert_eq!(reading.vendor_id.as_ref().unwrap().as_str(), envelope["id"]);
+    assert_eq!(reading.event_type.as_str(), envelope["eventType"]);
+    assert_eq!((reading.standing, reading.once), (standing, false));
+    assert_eq!(reading.body, body, "as received");
 }
 
 #[test]

@@ -209,35 +209,39 @@ fn what_is_no_answer_is_asked_again_and_a_refusal_is_not() {
     }
 }
 
+/// Where it asks and when, if the table holds; and these complaints.
+fn configured(text: &str, expected: &[&str]) -> Option<(String, &'static str)> {
+    let (reader, told) = source("quiq", text);
+    assert_eq!(told.len(), expected.len(), "{text}: {told:?}");
+    for (told, expected) in told.iter().zip(expected) {
+        assert!(told.contains(expected), "{text}: {told}");
+    }
+    let fetch = reader.fetch();
+    fetch.map(|fetch| (fetch.writer.shown_target(), fetch.when))
+}
+
 #[test]
-fn fetching_is_configured_whole_or_complained_about() {
-    let check = |text: &str, expected: &[&str]| {
-        let (reader, told) = source("quiq", text);
-        assert_eq!(told.len(), expected.len(), "{text}: {told:?}");
-        for (told, expected) in told.iter().zip(expected) {
-            assert!(told.contains(expected), "{text}: {told}");
-        }
-        reader
-            .fetch()
-            .map(|fetch| (fetch.writer.shown_target(), fetch.when))
-    };
-    let key = "api_key = { env = 'K' }";
-    let (target, when) =
-        check(&format!("fetch = 'missing'\nfetch_from = {{ {key} }}"), &[]).unwrap();
+fn fetching_is_configured_by_two_keys() {
+    let text = "fetch = 'missing'\nfetch_from = { api_key = { env = 'K' } }";
+    let (target, when) = configured(text, &[]).unwrap();
     assert_eq!(target, "https://api.goquiq.com");
     assert!(when.contains("is not sequence"));
     let text = "fetch = 'always'\nremember = '30d'\nfetch_from = { base_url = 'https://acme.goquiq.com/', app_id = 'a', app_secret = { env = 'S' }, allow_private = true, ca = 'x.pem' }";
-    let (target, when) = check(text, &[]).unwrap();
+    let (target, when) = configured(text, &[]).unwrap();
     assert_eq!(target, "https://acme.goquiq.com");
     assert!(!when.contains("sequence"));
     let (reader, _) = source("quiq", text);
     assert_eq!(reader.remember(), Duration::from_secs(30 * 24 * 3600));
     let fetch = reader.fetch().unwrap();
     assert!(fetch.allow_private && !fetch.allow_link_local && fetch.ca.is_some());
-    assert!(check("fetch = 'never'", &[]).is_none());
-    assert!(check("", &[]).is_none());
+    assert!(configured("fetch = 'never'", &[]).is_none());
+    assert!(configured("", &[]).is_none());
     let text = "fetch = 'always'\nfetch_from = { api_key = { env = 'K' }, apikey = 1 }";
-    assert!(check(text, &["unknown key"]).is_some());
+    assert!(configured(text, &["unknown key"]).is_some());
+}
+
+#[test]
+fn fetching_that_is_not_whole_is_complained_about() {
     for (text, expected) in [
         ("fetch = 'missing'", "`x.y.fetch_from` is missing"),
         (
@@ -283,6 +287,6 @@ fn fetching_is_configured_whole_or_complained_about() {
         ),
         ("remember = 400", "must be"),
     ] {
-        assert!(check(text, &[expected]).is_none(), "{text}");
+        assert!(configured(text, &[expected]).is_none(), "{text}");
     }
 }

@@ -7,5 +7,6 @@ mod deliver;
 pub mod emulators;
 mod house;
 mod operator;
+mod quiq;
 mod samples;
 mod tls;

@@ -47,7 +47,7 @@ pub(super) fn read(
         None => None,
     };
     let name = name(source);
-    let place = Place::of_destination(name.as_str());
+    let place = Place::of_source(source.as_str());
     let route = Route {
         name: name.as_str().into(),
         from: vec![source.clone()],

@@ -21,7 +21,7 @@ use crate::vendor::Writer;
 
 /// What is read of a body; beyond it the connection is dropped, never drained.
 pub(super) const BODY_BYTES_MAX: usize = 64 << 10;
-/// The same where the body is what was asked for.
+/// The same where the body is what was asked for, unless the vendor needs more.
 const HEARD_BYTES_MAX: usize = 4 << 20;
 /// What is kept of a body (or an error) for the operator.
 pub(super) const DETAIL_BYTES_MAX: usize = 2 << 10;
@@ -69,7 +69,8 @@ impl Reading {
 
     /// The same for a dialogue, which looks at the body itself.
     pub(super) async fn hear(&self, head: Head, deadline: Instant) -> (u16, Vec<u8>, Outcome) {
-        self.read_to(head, deadline, HEARD_BYTES_MAX).await
+        let bytes_max = self.writer.answer_bytes_max().max(HEARD_BYTES_MAX);
+        self.read_to(head, deadline, bytes_max).await
     }
 
     async fn read_to(

@@ -160,6 +160,7 @@ fn only_a_conversation_that_came_without_its_messages_is_asked_for() {
             front: &front,
             destinations: &|name| config.destinations.get(name).cloned(),
             customer: &|_| None,
+            counterpart: &|_, _, _| None,
             now: Timestamp::from_millis(1_790_000_000_000),
         };
         for (body, expected) in &cases {

@@ -13,12 +13,14 @@ use bytes::Bytes;
 use url::Url;
 
 use super::read::Transcript;
+use crate::clock::Timestamp;
 use crate::decode::Fields;
 use crate::payload::{DEPTH_MAX, Payload, id_text};
 use crate::secret::Secret;
 use crate::settle::{Outcome, Reason};
 use crate::transform::{Outgoing, Unsendable};
 use crate::vendor::dialogue::{Ask, Dialogue, Heard, Known, Learned, Step};
+use crate::vendor::lookup::{Backfill, Past, Walk};
 use crate::vendor::{Call, Fetch, Reading, Unreadable, Writer};
 
 /// What the seed asks.
@@ -293,6 +295,10 @@ impl Writer for Api {
         ANSWER_BYTES_MAX
     }
 
+    fn backfill(&self) -> Option<&dyn Backfill> {
+        Some(self)
+    }
+
     fn shown_target(&self) -> String {
         self.base_url.as_str().trim_end_matches('/').to_owned()
     }
@@ -323,3 +329,53 @@ impl Dialogue for Api {
         }
     }
 }
+
+impl Backfill for Api {
+    fn walk(
+        &self,
+        conversation: &str,
+        _since: Option<Timestamp>,
+        _from: Option<&str>,
+        _pages_max: u32,
+    ) -> Result<Box<dyn Walk>, String> {
+        let request = self.request(conversation);
+        let request = request.map_err(|_| "that is no conversation's id")?;
+        Ok(Box::new(Whole {
+            request,
+            webhook: None,
+        }))
+    }
+}
+
+/// A conversation is one page that shows all its messages.
+#[derive(Debug)]
+struct Whole {
+    request: Outgoing,
+    webhook: Option<Bytes>,
+}
+
+impl Walk for Whole {
+    fn request(&self) -> Outgoing {
+        self.request.clone()
+    }
+
+    fn take(&mut self, body: &[u8]) -> Result<bool, String> {
+        let payload = Payload::parse(body, DEPTH_MAX).map_err(|error| error.to_string())?;
+        if payload.at("messages").is_none() {
+            return Err("the answer has no messages".to_owned());
+        }
+        let webhook = serde_json::json!({"eventType": SHOWN, "data": payload.value()});
+        self.webhook = Some(Bytes::from(webhook.to_string()));
+        Ok(false)
+    }
+
+    fn end(self: Box<Self>) -> Past {
+        Past {
+            webhooks: self.webhook.into_iter().collect(),
+            ..Past::default()
+        }
+    }
+}
+
+/// The type of the snapshot that a backfill makes.
+const SHOWN: &str = "ConversationStatusChanged";

@@ -68,7 +68,7 @@ fn each_message_of_a_growing_conversation_goes_once_in_order_and_to_the_right_us
     gateway.run();
     let mut connection = Connection::open(gateway.ingress).unwrap();
     for pair in (1..=each).step_by(2) {
-        if pair == each / 2 | 1 {
+        if pair == ((each / 2) | 1) {
             gateway.kill();
             gateway.run();
             connection = Connection::open(gateway.ingress).unwrap();

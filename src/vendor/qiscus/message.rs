@@ -134,8 +134,11 @@ fn participant(room: &Json, user: &str) -> Person {
         .find(|one| person_key(one).as_deref() == Some(user));
     match found {
         Some(found) => person(found, "username", Some("customer")),
+        // Remembered from an event of his own: his key is what was his `email`.
         None => Person {
             id: Some(user.to_owned()),
+            email: Some(user.to_owned()).filter(|user| user.contains('@')),
+            phone: Some(user.to_owned()).filter(|user| is_phone(user)),
             role: Some("customer".to_owned()),
             ..Person::default()
         },

@@ -116,7 +116,7 @@ fn a_loaded_comment_is_the_event_that_the_webhook_would_have_been() {
     let loaded = only(&sample("api/qiscus/load_comments_v2.response_200.json"));
     let source = Qiscus::default();
     let reading = reading(&source, "1375619", &loaded).unwrap();
-    assert!(reading.once && !reading.ours);
+    assert!(!reading.ours);
     assert_eq!(reading.event_type.as_str(), "post_comment_mobile");
     assert_eq!(
         reading.vendor_id.as_ref().unwrap().as_str(),

@@ -16,17 +16,16 @@ use crate::secret::Secret;
 use crate::settle::{Outcome, Reason};
 use crate::transform::{BodyShape, Outgoing, Unsendable};
 
-/// What to do with a copy whose conversation has no counterpart over there.
+/// What to do with a copy that lacks what it may get later: a link, a customer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WhenUnlinked {
+pub enum Missing {
     DeadLetter,
     Wait(Duration),
 }
 
-impl WhenUnlinked {
-    /// The end of such a copy; the detail says how to link.
-    pub(super) fn unsendable(self, detail: String) -> Unsendable {
-        let reason = Reason::Unlinked;
+impl Missing {
+    /// The end of such a copy; the detail says what to do.
+    pub(super) fn unsendable(self, reason: Reason, detail: String) -> Unsendable {
         match self {
             Self::DeadLetter => Unsendable::Dead { reason, detail },
             Self::Wait(for_at_most) => Unsendable::Wait {
@@ -38,28 +37,37 @@ impl WhenUnlinked {
     }
 }
 
-/// `when_unlinked`: `"dead_letter"` or `{ wait = "10m" }`, which is the default.
-pub(super) fn when_unlinked(fields: &mut Fields<'_, '_>) -> WhenUnlinked {
-    const KEY: &str = "when_unlinked";
-    const DEFAULT: WhenUnlinked = WhenUnlinked::Wait(Duration::from_secs(600));
+/// `"dead_letter"` or `{ wait = "10m" }`.
+fn missing(fields: &mut Fields<'_, '_>, key: &'static str, default: Missing) -> Missing {
     let is_table = fields
         .table
-        .get(KEY)
+        .get(key)
         .is_some_and(|value| value.get_ref().is_table());
     if is_table {
-        let wait = fields.table(KEY, |fields| {
+        let wait = fields.table(key, |fields| {
             if !fields.has("wait") {
-                let help = Some("when_unlinked = { wait = \"10m\" }".to_owned());
+                let help = Some(format!("{key} = {{ wait = \"10m\" }}"));
                 fields.error(fields.span.clone(), "says not how long to wait", help);
             }
             fields.duration("wait")
         });
         return wait
             .flatten()
-            .map_or(DEFAULT, |wait| WhenUnlinked::Wait(wait.value));
+            .map_or(default, |wait| Missing::Wait(wait.value));
     }
-    let choice = fields.choice(KEY, &[("dead_letter", WhenUnlinked::DeadLetter)]);
-    choice.map_or(DEFAULT, |choice| choice.value)
+    let choice = fields.choice(key, &[("dead_letter", Missing::DeadLetter)]);
+    choice.map_or(default, |choice| choice.value)
+}
+
+/// A conversation that has no counterpart yet: ten minutes for somebody to link it.
+pub(super) fn when_unlinked(fields: &mut Fields<'_, '_>) -> Missing {
+    let patience = Duration::from_secs(600);
+    missing(fields, "when_unlinked", Missing::Wait(patience))
+}
+
+/// A message whose customer is not known yet.
+pub(super) fn unknown_user(fields: &mut Fields<'_, '_>) -> Missing {
+    missing(fields, "unknown_user", Missing::DeadLetter)
 }
 
 /// The destination's name, for what operators are told to type.

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use serde_json::Value as Json;
 use url::Url;
 
+use super::asking::{self, Missing};
 use super::{Call, DestinationEntry, Vendor, Writer};
 use crate::clock::Timestamp;
 use crate::decode::Fields;
@@ -98,13 +99,6 @@ pub enum WhenLate {
     Now,
 }
 
-/// What to do with an outgoing message before the customer is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UnknownUser {
-    DeadLetter,
-    Wait(Duration),
-}
-
 /// A configured destination.
 #[derive(Debug)]
 pub struct Track {
@@ -115,7 +109,7 @@ pub struct Track {
     /// The query's `v`: advisory.
     pub version: String,
     pub when_late: WhenLate,
-    pub unknown_user: UnknownUser,
+    pub unknown_user: Missing,
     pub system_events: bool,
 }
 
@@ -153,7 +147,7 @@ impl Track {
                 Host::Dimension => WhenLate::History,
                 Host::Dashbot => WhenLate::DeadLetter,
             },
-            unknown_user: UnknownUser::DeadLetter,
+            unknown_user: Missing::DeadLetter,
             system_events: false,
         })
     }
@@ -200,15 +194,8 @@ fn configure(fields: &mut Fields<'_, '_>, host: Host) -> Arc<dyn Writer> {
     else {
         return Arc::new(Unconfigured);
     };
-    if let Some(written) = fields.text("base_url") {
-        match base_url(&written.value) {
-            Ok(url) => track.base_url = url,
-            Err(why) => fields.error(
-                written.span,
-                why,
-                Some(format!("the default is {}", host.base_url())),
-            ),
-        }
+    if let Some(url) = asking::base_url(fields, host.base_url()) {
+        track.base_url = url;
     }
     let platforms: Vec<(&str, &str)> = PLATFORMS.iter().map(|name| (*name, *name)).collect();
     if let Some(platform) = fields.choice("platform", &platforms) {
@@ -232,49 +219,9 @@ fn configure(fields: &mut Fields<'_, '_>, host: Host) -> Arc<dyn Writer> {
     if let Some(policy) = fields.choice("when_late", policies) {
         track.when_late = policy.value;
     }
-    track.unknown_user = unknown_user(fields);
+    track.unknown_user = asking::unknown_user(fields);
     track.system_events = fields.flag("system_events", false);
     Arc::new(track)
-}
-
-/// `"dead_letter"` or `{ wait = "10m" }`.
-fn unknown_user(fields: &mut Fields<'_, '_>) -> UnknownUser {
-    const KEY: &str = "unknown_user";
-    let is_table = fields
-        .table
-        .get(KEY)
-        .is_some_and(|value| value.get_ref().is_table());
-    if is_table {
-        let wait = fields
-            .table(KEY, |fields| {
-                if !fields.has("wait") {
-                    let help = Some("unknown_user = { wait = \"10m\" }".to_owned());
-                    fields.error(fields.span.clone(), "says not how long to wait", help);
-                }
-                fields.duration("wait")
-            })
-            .flatten();
-        return wait.map_or(UnknownUser::DeadLetter, |wait| {
-            UnknownUser::Wait(wait.value)
-        });
-    }
-    let choice = fields.choice(KEY, &[("dead_letter", UnknownUser::DeadLetter)]);
-    choice.map_or(UnknownUser::DeadLetter, |choice| choice.value)
-}
-
-fn base_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| format!("is no URL: {error}"))?;
-    let plain = matches!(url.scheme(), "http" | "https")
-        && url.has_host()
-        && url.username().is_empty()
-        && url.password().is_none()
-        && url.query().is_none()
-        && url.fragment().is_none();
-    if plain {
-        Ok(url)
-    } else {
-        Err("must be http(s)://host, perhaps with a path, and nothing else".to_owned())
-    }
 }
 
 /// When a message was said, and whether that is too long ago for `/track`.
@@ -377,14 +324,7 @@ impl Track {
                       `hookfan dead retry` sends this one again"
             .to_owned();
         let reason = Reason::UnknownUser;
-        Err(match self.unknown_user {
-            UnknownUser::DeadLetter => Unsendable::Dead { reason, detail },
-            UnknownUser::Wait(for_at_most) => Unsendable::Wait {
-                for_at_most,
-                reason,
-                detail,
-            },
-        })
+        Err(self.unknown_user.unsendable(reason, detail))
     }
 
     fn request(&self, kind: &str, body: &Json, moment: Moment) -> Outgoing {

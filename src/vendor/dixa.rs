@@ -19,10 +19,10 @@ mod talk;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use url::Url;
 
+use super::asking::Missing;
 use super::dialogue::{Account, Dialogue, Known, Step};
 use super::{Call, DestinationEntry, Reader, SourceEntry, Unreadable, Vendor, Webhook, Writer};
 use crate::event::Inbound;
@@ -115,13 +115,6 @@ pub enum WhenClosed {
     New,
 }
 
-/// What to do with a message before the customer is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UnknownUser {
-    DeadLetter,
-    Wait(Duration),
-}
-
 /// A configured destination.
 #[derive(Debug)]
 pub struct Desk {
@@ -134,7 +127,7 @@ pub struct Desk {
     /// The same by author: his e-mail address or id, in lower case.
     pub agents: BTreeMap<String, String>,
     pub when_closed: WhenClosed,
-    pub unknown_user: UnknownUser,
+    pub unknown_user: Missing,
     pub language: Option<String>,
     /// System events become internal notes.
     pub system_events: bool,
@@ -152,7 +145,7 @@ impl Desk {
             agent_id: None,
             agents: BTreeMap::new(),
             when_closed: WhenClosed::Reuse,
-            unknown_user: UnknownUser::DeadLetter,
+            unknown_user: Missing::DeadLetter,
             language: None,
             system_events: false,
         })

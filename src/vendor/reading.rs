@@ -88,6 +88,19 @@ pub(super) fn short(name: &str) -> String {
     cut(name, NAME_BYTES_MAX, 32).unwrap_or_else(|| name.to_owned())
 }
 
+/// Whether a file's name or address ends like a picture's.
+pub(super) fn is_image(name: &str) -> bool {
+    const ENDINGS: &[&str] = &[
+        "png", "jpg", "jpeg", "gif", "webp", "bmp", "heic", "heif", "svg", "tif", "tiff",
+    ];
+    let name = name.split(['?', '#']).next().unwrap_or_default();
+    name.rsplit_once('.').is_some_and(|(_, ending)| {
+        ENDINGS
+            .iter()
+            .any(|known| ending.eq_ignore_ascii_case(known))
+    })
+}
+
 /// White space and characters without width only.
 pub(super) fn is_blank(text: &str) -> bool {
     text.chars().all(|c| c.is_whitespace() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}' | '\u{ad}'))

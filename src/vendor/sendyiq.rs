@@ -15,7 +15,7 @@ use std::sync::Arc;
 use ::http::HeaderValue;
 use url::Url;
 
-use super::asking::{self, WhenUnlinked};
+use super::asking::{self, Missing};
 use super::dialogue::{Account, Dialogue, Known};
 use super::lookup::Look;
 use super::{Call, DestinationEntry, Vendor, Writer};
@@ -84,7 +84,7 @@ pub struct SendyIq {
     pub side: Side,
     /// Stands in front of every message.
     pub prefix: Option<Template>,
-    pub when_unlinked: WhenUnlinked,
+    pub when_unlinked: Missing,
     pub when_resolved: WhenResolved,
     pub find: Option<Match>,
     pub system_events: bool,

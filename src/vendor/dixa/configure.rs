@@ -5,15 +5,14 @@ use std::sync::Arc;
 
 use ::http::HeaderValue;
 use toml::de::DeValue;
-use url::Url;
 
-use super::{BASE_URL, Channel, Desk, Mail, TEXT_ONLY_CHANNEL, UnknownUser, WhenClosed};
+use super::{BASE_URL, Channel, Desk, Mail, TEXT_ONLY_CHANNEL, WhenClosed};
 use crate::decode::{At, Fields, inside};
 use crate::expression::Template;
 use crate::secret::Secret;
 use crate::settle::Reason;
 use crate::transform::{Outgoing, Unsendable};
-use crate::vendor::{Call, Writer};
+use crate::vendor::{Call, Writer, asking};
 
 /// A destination whose table was wrong; its complaints stop the configuration.
 #[derive(Debug)]
@@ -36,15 +35,8 @@ pub(super) fn configure(fields: &mut Fields<'_, '_>) -> Arc<dyn Writer> {
     let Some(mut desk) = Desk::new(api_key(fields)) else {
         return Arc::new(Unconfigured);
     };
-    if let Some(written) = fields.text("base_url") {
-        match base_url(&written.value) {
-            Ok(url) => desk.base_url = url,
-            Err(why) => fields.error(
-                written.span,
-                why,
-                Some(format!("the default is {BASE_URL}")),
-            ),
-        }
+    if let Some(url) = asking::base_url(fields, BASE_URL) {
+        desk.base_url = url;
     }
     let channel = fields.table("channel", channel);
     if let Some(channel) = channel.flatten() {
@@ -60,7 +52,7 @@ pub(super) fn configure(fields: &mut Fields<'_, '_>) -> Arc<dyn Writer> {
     if let Some(policy) = fields.choice("when_closed", &policies) {
         desk.when_closed = policy.value;
     }
-    desk.unknown_user = unknown_user(fields);
+    desk.unknown_user = asking::unknown_user(fields);
     if let Some(language) = fields.text("language") {
         if matches!(desk.channel, Channel::Sms { .. } | Channel::Import { .. }) {
             let help = "the channels chat, email and contact_form take one".to_owned();
@@ -94,21 +86,6 @@ fn api_key(fields: &mut Fields<'_, '_>) -> Secret {
         fields.error(key.span, message, None);
     }
     key.value
-}
-
-fn base_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| format!("is no URL: {error}"))?;
-    let plain = matches!(url.scheme(), "http" | "https")
-        && url.has_host()
-        && url.username().is_empty()
-        && url.password().is_none()
-        && url.query().is_none()
-        && url.fragment().is_none();
-    if plain {
-        Ok(url)
-    } else {
-        Err("must be http(s)://host, perhaps with a path, and nothing else".to_owned())
-    }
 }
 
 #[derive(Clone, Copy)]
@@ -255,29 +232,4 @@ fn is_e164(text: &str) -> bool {
     text.strip_prefix('+').is_some_and(|digits| {
         (5..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
     })
-}
-
-/// `"dead_letter"` or `{ wait = "10m" }`.
-fn unknown_user(fields: &mut Fields<'_, '_>) -> UnknownUser {
-    const KEY: &str = "unknown_user";
-    let is_table = fields
-        .table
-        .get(KEY)
-        .is_some_and(|value| value.get_ref().is_table());
-    if is_table {
-        let wait = fields
-            .table(KEY, |fields| {
-                if !fields.has("wait") {
-                    let help = Some("unknown_user = { wait = \"10m\" }".to_owned());
-                    fields.error(fields.span.clone(), "says not how long to wait", help);
-                }
-                fields.duration("wait")
-            })
-            .flatten();
-        return wait.map_or(UnknownUser::DeadLetter, |wait| {
-            UnknownUser::Wait(wait.value)
-        });
-    }
-    let choice = fields.choice(KEY, &[("dead_letter", UnknownUser::DeadLetter)]);
-    choice.map_or(UnknownUser::DeadLetter, |choice| choice.value)
 }

@@ -11,7 +11,7 @@ use ::http::Method;
 use serde_json::{Map, Value as Json};
 
 use super::request::{CREATE_USER, FIND_USER, ask_alone, is_id};
-use super::{Desk, UnknownUser, answer};
+use super::{Desk, answer};
 use crate::link::{Counterpart, What};
 use crate::settle::{Outcome, Reason};
 use crate::transform::Unsendable;
@@ -130,14 +130,7 @@ fn unknown(desk: &Desk) -> Unsendable {
                   `hookfan dead retry` sends this one again"
         .to_owned();
     let reason = Reason::UnknownUser;
-    match desk.unknown_user {
-        UnknownUser::DeadLetter => Unsendable::Dead { reason, detail },
-        UnknownUser::Wait(for_at_most) => Unsendable::Wait {
-            for_at_most,
-            reason,
-            detail,
-        },
-    }
+    desk.unknown_user.unsendable(reason, detail)
 }
 
 /// The customer as an end user of Dixa's.

@@ -195,7 +195,7 @@ fn build(
     let text = [reading::text(data, "text"), reading::text(content, "text")]
         .into_iter()
         .flatten()
-        .find(|text| !is_blank(text))
+        .find(|text| !reading::is_blank(text))
         .map_or_else(|| wordless(kind, &attachments), str::to_owned);
     let author = data.get("author").unwrap_or(&Json::Null);
     let role = match direction {
@@ -258,7 +258,7 @@ fn attachments(data: &Json) -> Vec<Attachment> {
             .filter_map(|key| reading::text(one, key))
             .any(|kind| kind.starts_with("image/"));
         Some(Attachment {
-            image: image || is_image(name.unwrap_or(&url)),
+            image: image || reading::is_image(name.unwrap_or(&url)),
             name: name.map(str::to_owned),
             url,
         })
@@ -270,16 +270,6 @@ fn attachments(data: &Json) -> Vec<Attachment> {
         .collect()
 }
 
-fn is_image(name: &str) -> bool {
-    const ENDINGS: &[&str] = &["png", "jpg", "jpeg", "gif", "webp", "bmp", "heic", "svg"];
-    let name = name.split(['?', '#']).next().unwrap_or_default();
-    name.rsplit_once('.').is_some_and(|(_, ending)| {
-        ENDINGS
-            .iter()
-            .any(|known| ending.eq_ignore_ascii_case(known))
-    })
-}
-
 /// A message of files only, or one too large for the webhook.
 fn wordless(kind: &str, attachments: &[Attachment]) -> String {
     let urls: Vec<&str> = attachments.iter().map(|one| one.url.as_str()).collect();
@@ -288,13 +278,6 @@ fn wordless(kind: &str, attachments: &[Attachment]) -> String {
     } else {
         urls.join("\n")
     }
-}
-
-/// White space and characters without width only.
-fn is_blank(text: &str) -> bool {
-    text.chars().all(|c| {
-        c.is_whitespace() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
-    })
 }
 
 /// Some of Dixa's times name their zone a second time, after `Z`: `[GMT]`.

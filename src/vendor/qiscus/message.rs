@@ -158,24 +158,12 @@ fn attachments(kind: &str, details: &Json) -> Vec<Attachment> {
         return Vec::new();
     };
     let name = reading::text(details, "file_name").map(str::to_owned);
-    let image = is_image(name.as_deref().unwrap_or(url)) || is_image(url);
+    let image = reading::is_image(name.as_deref().unwrap_or(url)) || reading::is_image(url);
     vec![Attachment {
         url: url.to_owned(),
         name,
         image,
     }]
-}
-
-fn is_image(name: &str) -> bool {
-    const ENDINGS: &[&str] = &[
-        "png", "jpg", "jpeg", "gif", "webp", "bmp", "heic", "heif", "svg", "tif", "tiff",
-    ];
-    let name = name.split(['?', '#']).next().unwrap_or_default();
-    name.rsplit_once('.').is_some_and(|(_, ending)| {
-        ENDINGS
-            .iter()
-            .any(|known| ending.eq_ignore_ascii_case(known))
-    })
 }
 
 /// `unix_nano_timestamp` is the finest; Omnichannel writes milliseconds under

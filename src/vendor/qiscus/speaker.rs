@@ -19,7 +19,7 @@ use crate::decode::Fields;
 use crate::expression::Template;
 use crate::settle::Reason;
 use crate::transform::{Outgoing, Unsendable};
-use crate::vendor::asking::{self, WhenUnlinked};
+use crate::vendor::asking::{self, Missing};
 use crate::vendor::dialogue::{Account, Dialogue, Known};
 use crate::vendor::lookup::{Backfill, Walk};
 use crate::vendor::{Call, DestinationEntry, Writer};
@@ -85,7 +85,7 @@ pub struct Speaker {
     pub text_max: usize,
     pub long_text: LongText,
     pub disable_link_preview: bool,
-    pub when_unlinked: WhenUnlinked,
+    pub when_unlinked: Missing,
     /// Make a room where there is none.
     pub create_room: bool,
     pub room: NewRoom,

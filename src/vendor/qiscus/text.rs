@@ -12,7 +12,7 @@ const CONTENT_CHARS_MAX: usize = 1000;
 /// The plain rendering of a message of this kind; `said` is `message.text`,
 /// `details` its payload object.
 pub(super) fn plain(kind: &str, said: &str, details: &Json) -> String {
-    let said = if is_blank(said) { "" } else { said };
+    let said = if reading::is_blank(said) { "" } else { said };
     let rendered = match kind {
         "text" | "button_postback_response" => said.to_owned(),
         "buttons" => lines(
@@ -33,7 +33,7 @@ pub(super) fn plain(kind: &str, said: &str, details: &Json) -> String {
         "system_event" => or_else(said, || labelled("system event", get(details, "type"))),
         other => or_else(said, || labelled("unsupported message", Some(other))),
     };
-    if is_blank(&rendered) {
+    if reading::is_blank(&rendered) {
         format!("[{kind}]")
     } else {
         rendered
@@ -60,14 +60,9 @@ pub(super) fn quoted(kind: &str, plain: &str, details: &Json) -> String {
     }
 }
 
-/// White space and characters without width only.
-pub(super) fn is_blank(text: &str) -> bool {
-    text.chars().all(|c| c.is_whitespace() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}' | '\u{ad}'))
-}
-
 /// A text in the payload that says something.
 fn get<'j>(details: &'j Json, key: &str) -> Option<&'j str> {
-    reading::text(details, key).filter(|text| !is_blank(text))
+    reading::text(details, key).filter(|text| !reading::is_blank(text))
 }
 
 /// What introduces a message with a payload: the payload's text, else its own.
@@ -84,7 +79,10 @@ fn or_else(said: &str, otherwise: impl FnOnce() -> String) -> String {
 }
 
 fn lines(parts: impl IntoIterator<Item = Option<String>>) -> String {
-    let present = parts.into_iter().flatten().filter(|part| !is_blank(part));
+    let present = parts
+        .into_iter()
+        .flatten()
+        .filter(|part| !reading::is_blank(part));
     present.collect::<Vec<_>>().join("\n")
 }
 
@@ -181,7 +179,7 @@ fn location(details: &Json) -> String {
     }
     let coordinate = |key: &str| match details.get(key) {
         Some(Json::Number(number)) => Some(number.to_string()),
-        Some(Json::String(text)) if !is_blank(text) => Some(text.clone()),
+        Some(Json::String(text)) if !reading::is_blank(text) => Some(text.clone()),
         _ => None,
     };
     match (coordinate("latitude"), coordinate("longitude")) {

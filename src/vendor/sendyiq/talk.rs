@@ -186,7 +186,7 @@ impl SendyIq {
             "the conversation has no counterpart at SendyIQ, which cannot create one; {}",
             self.how_to_link(call)
         );
-        Err(self.when_unlinked.unsendable(detail))
+        Err(self.when_unlinked.unsendable(Reason::Unlinked, detail))
     }
 
     fn how_to_link(&self, call: &Call<'_>) -> String {

@@ -8,7 +8,8 @@ use super::dixa_bench::*;
 use super::*;
 use crate::expression::Template;
 use crate::link::{Standing, What};
-use crate::vendor::dixa::{Channel, Desk, Dixa, EXTERNAL_ID_PREFIX, Mail, UnknownUser, WhenClosed};
+use crate::vendor::asking::Missing;
+use crate::vendor::dixa::{Channel, Desk, Dixa, EXTERNAL_ID_PREFIX, Mail, WhenClosed};
 
 const ROOM: &str = "hookfan:qiscus/1375619:";
 const FIND: &str = "GET /beta/endusers?externalId=qiscus%3Arina%40customer.example.com";
@@ -289,7 +290,7 @@ fn a_new_conversation_of_an_unknown_customer_waits_or_is_a_dead_letter() {
     let (reason, detail) = bench.refused(&[]);
     assert_eq!(reason, "unknown_user");
     assert!(detail.contains("unknown_user = { wait"), "{detail}");
-    bench.desk.unknown_user = UnknownUser::Wait(Duration::from_secs(600));
+    bench.desk.unknown_user = Missing::Wait(Duration::from_secs(600));
     assert_eq!(bench.refused(&[]).0, "wait unknown_user");
 }
 

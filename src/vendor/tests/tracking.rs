@@ -6,9 +6,8 @@ use serde_json::json;
 
 use super::*;
 use crate::settle::Reason;
-use crate::vendor::dimension::{
-    Host, Received, Request, Track, UnknownUser, WhenLate, check_request,
-};
+use crate::vendor::asking::Missing;
+use crate::vendor::dimension::{Host, Received, Request, Track, WhenLate, check_request};
 use crate::vendor::qiscus::Qiscus;
 
 const KEY: &str = "k3y/with+odd=signs";
@@ -213,7 +212,7 @@ fn the_user_is_the_customer_for_both_directions() {
     }
     let patience = Duration::from_secs(600);
     let waiting = Track {
-        unknown_user: UnknownUser::Wait(patience),
+        unknown_user: Missing::Wait(patience),
         ..track(Host::Dimension)
     };
     let waits = Sent {

@@ -8,7 +8,7 @@ use crate::event::Direction;
 use crate::message::{Attachment, Message};
 use crate::transform::{Outgoing, Unsendable};
 use crate::vendor::qiscus::api::Version;
-use crate::vendor::qiscus::{MARK, message::details_of, text};
+use crate::vendor::qiscus::{MARK, message::details_of};
 use crate::vendor::{Call, asking, reading};
 
 /// One comment to be posted.
@@ -134,7 +134,7 @@ impl Speaker {
         }
         let said = |value: &Json| {
             reading::text(value, "text")
-                .filter(|said| !text::is_blank(said))
+                .filter(|said| !reading::is_blank(said))
                 .map(str::to_owned)
         };
         let text = said(body).or_else(|| said(&details));

@@ -83,9 +83,12 @@ impl Speaker {
                 Reason::Unlinked,
                 format!("Qiscus knows no room {stale}, so the link is forgotten; {how}"),
             ),
-            None => self.when_unlinked.unsendable(format!(
-                "the conversation has no room at Qiscus; {how}; create_room = true makes one"
-            )),
+            None => self.when_unlinked.unsendable(
+                Reason::Unlinked,
+                format!(
+                    "the conversation has no room at Qiscus; {how}; create_room = true makes one"
+                ),
+            ),
         }
     }
 

@@ -24,7 +24,7 @@ mod samples;
 mod stage;
 mod totals;
 
-use samples::{DIXA, QISCUS, QUIQ};
+use samples::{QISCUS, SOURCES};
 use stage::Stage;
 use totals::Account;
 
@@ -99,19 +99,13 @@ impl Demo {
 /// Posts every sample, lets agents answer, and prints the totals; true if they
 /// add up.
 async fn bring(stage: &Stage, ingress: &str, admin: &str) -> anyhow::Result<bool> {
-    let silent = [("quiq, without its messages", stage::SILENT)];
-    let count = QISCUS.len() + QUIQ.len() + silent.len() + DIXA.len();
+    let count: usize = SOURCES.map(|source| samples::of(source).len()).iter().sum();
     say(&format!(
         "posting {count} samples to http://{ingress}/hooks/…, each signed as its vendor signs"
     ));
-    for (source, samples) in [
-        ("quiq", QUIQ),
-        ("quiq", silent.as_slice()),
-        ("dixa", DIXA),
-        ("qiscus", QISCUS),
-    ] {
+    for source in SOURCES {
         let auth = stage.auth(source)?;
-        for (name, body) in samples {
+        for (name, body) in samples::of(source) {
             let none = HeaderMap::new();
             let body = Bytes::from_static(body);
             let (status, answer) = send::post(ingress, source, &auth, &none, body).await?;
@@ -120,7 +114,7 @@ async fn bring(stage: &Stage, ingress: &str, admin: &str) -> anyhow::Result<bool
             }
         }
     }
-    say("some seconds, because Dixa takes 10 requests a second");
+    say("this takes some seconds: Dixa allows 10 requests a second");
     let asked = Admin::at(admin.to_owned());
     settled(stage, &asked).await?;
     let answers = stage.answer()?;

@@ -13,6 +13,19 @@ macro_rules! samples {
     };
 }
 
+/// In the order they are posted.
+pub(super) const SOURCES: [&str; 3] = ["quiq", "dixa", "qiscus"];
+
+/// All that a source is posted.
+pub(super) fn of(source: &str) -> Vec<Sample> {
+    match source {
+        "qiscus" => QISCUS.to_vec(),
+        "dixa" => DIXA.to_vec(),
+        "quiq" => [QUIQ, &[SILENT]].concat(),
+        _ => Vec::new(),
+    }
+}
+
 /// The SDK's older shape, then Omnichannel's and v2.1's.
 pub(super) const QISCUS: &[Sample] = samples![
     "qiscus/post_comment_mobile_button_postback_response.json",
@@ -58,7 +71,7 @@ pub(super) const QISCUS: &[Sample] = samples![
 ];
 
 /// Webhooks; what Quiq posts to agent hooks is not meant for a gateway.
-pub(super) const QUIQ: &[Sample] = samples![
+const QUIQ: &[Sample] = samples![
     "quiq/conversation_activated.json",
     "quiq/conversation_closed.json",
     "quiq/conversation_closed_2024_fields.json",
@@ -71,8 +84,19 @@ pub(super) const QUIQ: &[Sample] = samples![
     "quiq/test.json",
 ];
 
+/// Leaves out its messages, for `fetch` to ask for.
+const SILENT: Sample = (
+    "a Quiq webhook without its messages",
+    br#"{
+  "id": "0b1f7f64-0a39-4f0e-9a3c-1b2f1f1c0010",
+  "eventType": "ConversationStatusChanged",
+  "timestamp": 1577880000000,
+  "data": {"id": "12345", "status": "active"}
+}"#,
+);
+
 /// Of one conversation that began in Dixa.
-pub(super) const DIXA: &[Sample] = samples![
+const DIXA: &[Sample] = samples![
     "dixa/conversation_closed.json",
     "dixa/conversation_created.json",
     "dixa/conversation_message_added_echo_of_our_own.json",

@@ -1,7 +1,9 @@
 //! The demo's stage: an emulator for every vendor with what it holds already,
 //! and the file that names them.
 
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -34,14 +36,7 @@ const CHAT: (&str, &str) = (
     "rina@customer.example.com",
 );
 
-/// A Quiq webhook that leaves its messages out.
-pub(super) const SILENT: &[u8] = br#"{
-  "id": "0b1f7f64-0a39-4f0e-9a3c-1b2f1f1c0010",
-  "eventType": "ConversationStatusChanged",
-  "timestamp": 1577880000000,
-  "data": {"id": "12345", "status": "active"}
-}"#;
-/// What was said in it.
+/// What was said in the conversation of which a Quiq webhook tells nothing.
 const UNSAID: (&str, [(&str, &str); 2]) = (
     "12345",
     [
@@ -103,7 +98,13 @@ impl Stage {
 
     fn write(&self, folder: &Path) -> anyhow::Result<()> {
         let write = |name: &str, text: &str| {
-            std::fs::write(folder.join(name), text).with_context(|| name.to_owned())
+            let mut file = std::fs::OpenOptions::new();
+            // What `check` asks of a secret's file.
+            file.write(true).create_new(true).mode(0o600);
+            let written = file.open(folder.join(name));
+            written
+                .and_then(|mut file| file.write_all(text.as_bytes()))
+                .with_context(|| name.to_owned())
         };
         write("qiscus-token", QISCUS_TOKEN)?;
         write("quiq-token", QUIQ_TOKEN)?;

@@ -19,6 +19,15 @@ fn the_demo_adds_up() {
         said.contains("every sample accepted, every copy delivered"),
         "{said}"
     );
+    assert!(
+        said.contains("it said none of them again"),
+        "what comes back over the bridge goes no further: {said}"
+    );
+    assert_eq!(
+        said.matches("adds up").count(),
+        3 + 8,
+        "three sources, and every vendor among eight destinations: {said}"
+    );
     assert_eq!(
         std::fs::read_dir(folder.path()).unwrap().count(),
         0,

@@ -12,6 +12,7 @@ use http::HeaderMap;
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::client::Admin;
@@ -116,18 +117,19 @@ async fn bring(stage: &Stage, ingress: &str, admin: &str) -> anyhow::Result<bool
     }
     say("this takes some seconds: Dixa allows 10 requests a second");
     let asked = Admin::at(admin.to_owned());
-    settled(stage, &asked).await?;
+    let until = Instant::now() + PATIENCE;
+    settled(stage, &asked, until).await?;
     let answers = stage.answer()?;
     say(&format!("in Dixa, agents answer {answers} customers"));
-    let status = settled(stage, &asked).await?;
+    let status = settled(stage, &asked, until).await?;
     let account = Account::ask(&asked, admin, status).await?;
     totals::hold(stage, &account)
 }
 
-/// Waits until nothing is pending here and nothing is left to tell over there;
-/// the status then.
-async fn settled(stage: &Stage, admin: &Admin) -> anyhow::Result<Value> {
-    let deadline = tokio::time::sleep(PATIENCE);
+/// Waits until nothing is pending here and nothing is left to tell over there,
+/// or as long as there is patience; the status then.
+async fn settled(stage: &Stage, admin: &Admin, until: Instant) -> anyhow::Result<Value> {
+    let deadline = tokio::time::sleep_until(until);
     tokio::pin!(deadline);
     let mut tick = tokio::time::interval(Duration::from_millis(50));
     loop {

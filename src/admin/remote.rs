@@ -103,19 +103,18 @@ pub(super) async fn backfill(house: &House, asked: &Value) -> Result<Value, Refu
         }
     }
     let past = walk.end();
-    let found = past.webhooks.len();
-    let accepted = take(house, source, past.webhooks).await?;
+    let (found, accepted) = take(house, source, past.webhooks).await?;
     Ok(json!({
         "pages": pages, "found": found, "accepted": accepted, "gaps": past.gaps, "next": past.next,
     }))
 }
 
-/// As if they had been posted; how many were new.
+/// As if they had been posted; how many events they are, and how many were new.
 async fn take(
     house: &House,
     source: &Arc<Source>,
     webhooks: Vec<bytes::Bytes>,
-) -> Result<usize, Refusal> {
+) -> Result<(usize, usize), Refusal> {
     let depth_max = house.front.load().limits.json_depth;
     let mut readings = Vec::new();
     for body in &webhooks {
@@ -142,11 +141,13 @@ async fn take(
         // What came long ago must not come again.
         reading.once = reading.vendor_id.is_some();
     }
+    let found = readings.len();
     let taken: Result<Vec<Receipt>, NotTaken> =
         house.ingress().accept(&source.name, readings).await;
     let receipts =
         taken.map_err(|error| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()))?;
-    Ok(receipts.iter().filter(|receipt| !receipt.duplicate).count())
+    let new = receipts.iter().filter(|receipt| !receipt.duplicate);
+    Ok((found, new.count()))
 }
 
 /// The destination that is the same account as a source.

@@ -10,6 +10,7 @@ use ::http::{HeaderMap, HeaderValue, Method, header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::read::Transcript;
@@ -364,7 +365,10 @@ impl Walk for Whole {
         if payload.at("messages").is_none() {
             return Err("the answer has no messages".to_owned());
         }
-        let webhook = serde_json::json!({"eventType": SHOWN, "data": payload.value()});
+        // The same snapshot is the same event, however often it is fetched.
+        let id = format!("backfill-{}", hex::encode(Sha256::digest(body)));
+        let webhook =
+            serde_json::json!({"id": id, "eventType": SHOWN, "data": payload.value()});
         self.webhook = Some(Bytes::from(webhook.to_string()));
         Ok(false)
     }

@@ -14,6 +14,7 @@ pub mod github;
 pub mod stripe;
 pub mod slack;
 pub mod quiq;
+pub mod telegram;
 pub mod generic;
 pub mod dimension;
 pub mod sendyiq;
@@ -49,6 +50,7 @@ pub static VENDORS: &[&Vendor] = &[
     &stripe::VENDOR,
     &slack::VENDOR,
     &quiq::VENDOR,
+    &telegram::VENDOR,
     &generic::VENDOR,
     &dimension::DIMENSION,
     &dimension::DASHBOT,

@@ -19,6 +19,7 @@ mod kept_safe;
 mod quiq;
 mod quiq_fetch;
 mod senders;
+mod telegram;
 mod tracking;
 mod tracking_check;
 
@@ -119,7 +120,7 @@ fn every_vendor_is_registered_once() {
     unique.dedup();
     assert_eq!(unique.len(), kinds.len());
     for kind in [
-        "qiscus", "standard", "github", "stripe", "slack", "quiq", "generic",
+        "qiscus", "standard", "github", "stripe", "slack", "telegram", "quiq", "generic",
     ] {
         assert!(find(kind).unwrap().source.is_some(), "{kind}");
     }

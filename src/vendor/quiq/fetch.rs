@@ -367,8 +367,7 @@ impl Walk for Whole {
         }
         // The same snapshot is the same event, however often it is fetched.
         let id = format!("backfill-{}", hex::encode(Sha256::digest(body)));
-        let webhook =
-            serde_json::json!({"id": id, "eventType": SHOWN, "data": payload.value()});
+        let webhook = serde_json::json!({"id": id, "eventType": SHOWN, "data": payload.value()});
         self.webhook = Some(Bytes::from(webhook.to_string()));
         Ok(false)
     }

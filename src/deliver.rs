@@ -72,8 +72,8 @@ use crate::vendor::{ReadMessage, Reading, Writer, message_of};
 pub struct Destination {
     pub name: DestinationName,
     pub kind: Kind,
-    /// A chat kind.
-    pub chat: bool,
+    /// It must not hear what we said ourselves.
+    pub talks: bool,
     /// What conversations and users are called over there.
     pub place: Place,
     pub writer: Arc<dyn Writer>,

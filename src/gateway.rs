@@ -367,10 +367,10 @@ fn front(config: &mut Config) -> Front {
         limits: config.limits.clone(),
         sources: config.sources.clone(),
         routes: RouteTable::new(std::mem::take(&mut config.routes)),
-        chats: config
+        talkers: config
             .destinations
             .values()
-            .filter(|destination| destination.chat)
+            .filter(|destination| destination.talks)
             .map(|destination| destination.name.clone())
             .collect(),
         proxies: config.server.proxies.clone(),

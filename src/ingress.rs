@@ -100,7 +100,7 @@ pub struct Front {
     pub sources: HashMap<SourceName, Arc<Source>>,
     pub routes: RouteTable,
     /// The destinations that must not hear from us what we said ourselves.
-    pub chats: HashSet<DestinationName>,
+    pub talkers: HashSet<DestinationName>,
     /// Whose X-Forwarded-For is believed.
     pub proxies: Vec<IpNet>,
 }

@@ -81,6 +81,9 @@ pub struct DestinationEntry {
     pub configure: fn(&mut Fields<'_, '_>) -> Arc<dyn Writer>,
     /// A chat kind: `order` defaults to the conversation, and `action` means something.
     pub chat: bool,
+    /// What is sent there is heard by somebody and may be answered: it must not
+    /// be sent what we said ourselves. A tracker only listens.
+    pub talks: bool,
     /// What a route's `action` may be; the first is the default.
     pub actions: &'static [&'static str],
     /// The default `rate` per second and `burst`, where the vendor has a limit.
@@ -105,7 +108,7 @@ pub struct Reading {
     /// tells it.
     pub standing: Option<Standing>,
     /// We sent this ourselves and the platform tells us of it: it goes to no
-    /// chat destination.
+    /// destination that talks.
     pub ours: bool,
     /// The vendor id is remembered for years, not for the log's window: every
     /// snapshot of a conversation shows its messages again.

@@ -160,7 +160,7 @@ fn common(
     Some(Destination {
         name: DestinationName::from(name),
         kind: Kind::from(vendor.kind),
-        chat,
+        talks: entry.talks,
         place,
         writer,
         timeout,

@@ -62,7 +62,7 @@ pub(super) fn read(
     let destination = Destination {
         name,
         kind: kind.clone(),
-        chat: false,
+        talks: false,
         place,
         writer: fetch.writer.clone(),
         timeout: TIMEOUT,

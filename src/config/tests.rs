@@ -63,6 +63,7 @@ static DESK: Vendor = Vendor {
             Arc::new(Throwaway)
         },
         chat: true,
+        talks: false,
         actions: &["message", "close", "reopen"],
         rate: Some((10.0, 4)),
         guards: &["queue_open"],
@@ -79,6 +80,7 @@ static POST: Vendor = Vendor {
             Arc::new(Throwaway)
         },
         chat: false,
+        talks: false,
         actions: &[],
         rate: None,
         guards: &[],

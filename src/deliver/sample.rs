@@ -112,7 +112,7 @@ pub(super) fn destination() -> Destination {
     Destination {
         name: "sink".into(),
         kind: Kind::from("http"),
-        chat: false,
+        talks: false,
         place: crate::link::Place::of_destination("sink"),
         writer: Plain::to("http://sink.example/in"),
         timeout: Duration::from_secs(30),

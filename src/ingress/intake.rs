@@ -252,7 +252,7 @@ fn accepted(
 /// say it again for ever.
 fn stop_loops(front: &Front, metrics: &Metrics, owed: &mut Vec<Owed>) {
     owed.retain(|owed| {
-        let stopped = front.chats.contains(&owed.destination);
+        let stopped = front.talkers.contains(&owed.destination);
         if stopped {
             let stops = &metrics.loops_stopped_total;
             stops.with_label_values(&[owed.destination.as_str()]).inc();

@@ -33,6 +33,7 @@ pub static DIMENSION: Vendor = Vendor {
     destination: Some(DestinationEntry {
         configure: |fields| configure(fields, Host::Dimension),
         chat: true,
+        talks: false,
         actions: &["message", "event"],
         rate: None,
         guards: &[],
@@ -45,6 +46,7 @@ pub static DASHBOT: Vendor = Vendor {
     destination: Some(DestinationEntry {
         configure: |fields| configure(fields, Host::Dashbot),
         chat: true,
+        talks: false,
         actions: &["message", "event"],
         rate: None,
         guards: &[],

@@ -40,6 +40,7 @@ pub static VENDOR: Vendor = Vendor {
     destination: Some(DestinationEntry {
         configure: configure::configure,
         chat: true,
+        talks: true,
         actions: &[
             "message",
             "close",

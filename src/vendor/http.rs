@@ -22,6 +22,7 @@ pub static VENDOR: Vendor = Vendor {
     destination: Some(DestinationEntry {
         configure,
         chat: false,
+        talks: false,
         actions: &["message"],
         rate: None,
         guards: &[],

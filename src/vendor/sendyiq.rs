@@ -33,6 +33,7 @@ pub static VENDOR: Vendor = Vendor {
     destination: Some(DestinationEntry {
         configure,
         chat: true,
+        talks: true,
         actions: &["message", "reopen", "resolve"],
         rate: None,
         guards: &[],

@@ -23,7 +23,6 @@ pub static VENDOR: Vendor = Vendor {
     source: Some(SourceEntry {
         configure,
         message: read_again,
-        fetch: None,
     }),
     destination: None,
 };

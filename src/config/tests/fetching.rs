@@ -34,7 +34,7 @@ fn a_source_that_fetches_has_a_destination_of_its_own_like_any_other() {
     assert_eq!(fetch.kind.as_str(), "quiq");
     assert_eq!(fetch.writer.shown_target(), "https://acme.goquiq.com");
     assert_eq!(fetch.order, Order::Conversation);
-    assert!(!fetch.chat && !fetch.allow_private && !fetch.allow_link_local);
+    assert!(!fetch.talks && !fetch.allow_private && !fetch.allow_link_local);
     let patience = |one: &Destination| {
         (
             one.timeout,

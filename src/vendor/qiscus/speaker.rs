@@ -27,6 +27,7 @@ use crate::vendor::{Call, DestinationEntry, Writer};
 pub(super) const DESTINATION: DestinationEntry = DestinationEntry {
     configure,
     chat: true,
+    talks: true,
     actions: &[
         "message",
         "system_event",

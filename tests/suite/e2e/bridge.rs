@@ -16,6 +16,7 @@ const DIXA_KEY: &str = "dixa-key-for-the-bridge";
 const QISCUS_SECRET: &str = "qiscus-secret-for-the-bridge";
 /// The subscription's secret, in hex.
 const DIXA_HOOK: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
+const TRACKER_KEY: &str = "tracker-key-for-the-bridge";
 const AGENT: &str = "bac5a02c-15b3-44da-ae1e-ab7b9db4aa89";
 const BOT: &str = "bridge@acme.example";
 
@@ -23,6 +24,8 @@ struct Bridge {
     gateway: Gateway,
     dixa: Emulated,
     qiscus: Emulated,
+    /// Hears what is said in the rooms, by whomever.
+    tracker: Emulated,
 }
 
 /// Both sides and the file that joins them. `more` goes into `[destination.rooms]`.
@@ -49,7 +52,14 @@ fn bridge(shape: qiscus::Shape, more: &str) -> Bridge {
         helpdesk.url(),
         rooms.url(),
     );
+    let tracker = Emulated::start(Endpoint::Dimension, TRACKER_KEY, Faults::default());
+    let rules = format!(
+        "{rules}[destination.analytics]\nkind = \"dimension\"\nbase_url = \"{}\"\napi_key = {{ file = \"tracker-key\" }}\nallow_private = true\n\
+         [[route]]\nfrom = \"qiscus\"\non = \"post_comment_*\"\nto = \"analytics\"\n",
+        tracker.url()
+    );
     let mut gateway = Gateway::prepare(&rules);
+    gateway.secret("tracker-key", TRACKER_KEY);
     if shape == qiscus::Shape::Seed {
         // Its webhooks carry no mark of ours: the sender is known instead.
         let text = std::fs::read_to_string(gateway.file()).unwrap();
@@ -74,6 +84,7 @@ fn bridge(shape: qiscus::Shape, more: &str) -> Bridge {
         gateway,
         dixa: helpdesk,
         qiscus: rooms,
+        tracker,
     }
 }
 
@@ -155,7 +166,9 @@ fn everything_once(shape: qiscus::Shape) {
         assert_eq!(texts, said, "{side}");
     }
     assert_eq!(bridge.dixa.dixa().conversations().len(), rooms as usize);
-    for emulator in [&bridge.dixa, &bridge.qiscus] {
+    // A tracker hears both sides, what came over the bridge included.
+    assert_eq!(bridge.tracker.counts().events, total as u64);
+    for emulator in [&bridge.dixa, &bridge.qiscus, &bridge.tracker] {
         assert_eq!(emulator.counts().refused, 0);
     }
     println!("{total} messages both ways: {total} on each side, 0 echoes");

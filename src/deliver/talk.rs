@@ -172,7 +172,14 @@ impl Talk {
             if let Some(what) = ask.alone
                 && !held.iter().any(|(have, _)| *have == what)
             {
-                held.push((what, self.alone(what).await?));
+                // Always in one order, so that two who need both never wait for
+                // each other.
+                let mut wanted: Vec<What> = held.drain(..).map(|(have, _)| have).collect();
+                wanted.push(what);
+                wanted.sort_unstable();
+                for what in wanted {
+                    held.push((what, self.alone(what).await?));
+                }
                 // Whoever had the turn before may have learned what we need.
                 self.load().await?;
                 continue;

@@ -12,6 +12,50 @@ use crate::vendor::Call;
 #[derive(Debug)]
 pub(super) struct With(Json);
 
+/// What every action but `message` takes, guards' keys included.
+const OF_ALL: &[&str] = &[
+    "conversation_id",
+    "require",
+    "queue_id",
+    "channel",
+    "position_max",
+];
+
+/// What each action takes beyond that.
+const OF_ACTION: &[(&str, &[&str])] = &[
+    ("close", &["user_id"]),
+    ("reopen", &["user_id"]),
+    ("followup", &["timestamp", "after", "user_id"]),
+    ("transfer", &["user_id"]),
+    ("claim", &["agent_id", "force"]),
+    ("note", &["message", "agent_id"]),
+    ("rating_offer", &["rating_type", "user_id", "agent_id"]),
+    (
+        "rating_submit",
+        &["rating_type", "rating", "rating_id", "comment"],
+    ),
+];
+
+/// A key that is not known is a slip. A message takes what it needs and leaves
+/// the rest: its route may lead to others, too.
+fn known_keys(action: &str, with: &Json) -> Result<(), Unsendable> {
+    let Some((_, of_action)) = OF_ACTION.iter().find(|(name, _)| *name == action) else {
+        return Ok(());
+    };
+    let known = || of_action.iter().chain(OF_ALL).copied();
+    let keys = with.as_object().into_iter().flat_map(|with| with.keys());
+    match keys
+        .into_iter()
+        .find(|key| !known().any(|known| known == *key))
+    {
+        None => Ok(()),
+        Some(key) => Err(unsendable(format!(
+            "the route's `with` has `{key}`, which `{action}` does not take; it takes {}",
+            known().collect::<Vec<_>>().join(", ")
+        ))),
+    }
+}
+
 impl With {
     pub(super) fn of(call: &Call<'_>) -> Result<Self, Unsendable> {
         if call.action.with.is_empty() {
@@ -22,7 +66,9 @@ impl With {
         let shape = BodyShape::from_json(&with)
             .map_err(|error| unsendable(format!("the route's `with`: {error}")))?;
         let scope = Scope::new(call.event, call.message(), call.payload());
-        Ok(Self(shape.render(&scope)?))
+        let with = shape.render(&scope)?;
+        known_keys(&call.action.name, &with)?;
+        Ok(Self(with))
     }
 
     /// A text that says something, or a whole number as text.

@@ -156,6 +156,11 @@ fn what_an_action_lacks_is_named() {
     check("transfer", json!({"queue_id": " "}), "with = { queue_id = ");
     check("claim", json!({}), "with = { agent_id = ");
     check("note", json!({}), "with = { message = ");
+    check(
+        "close",
+        json!({"user_ids": "x"}),
+        "`user_ids`, which `close` does not take",
+    );
     check("note", json!({"message": "{{ payload.nope }}"}), "nope");
     check("rating_offer", json!({}), "with = { rating_type = ");
     check(

@@ -155,10 +155,12 @@ async fn settled(stage: &Stage, admin: &Admin, until: Instant) -> anyhow::Result
 /// One sample a second until Ctrl-C.
 async fn flow(address: &str, auth: &Auth) -> anyhow::Result<()> {
     let mut tick = tokio::time::interval(Duration::from_secs(1));
+    // Listened to all the time: a Ctrl-C while a sample is posted counts, too.
+    let mut interrupted = signal(SignalKind::interrupt())?;
     let mut terminated = signal(SignalKind::terminate())?;
     loop {
         tokio::select! {
-            _ = tokio::signal::ctrl_c() => return Ok(()),
+            _ = interrupted.recv() => return Ok(()),
             _ = terminated.recv() => return Ok(()),
             _ = tick.tick() => {
                 let Some((_, body)) = QISCUS.get(fastrand::usize(..QISCUS.len())) else { continue };

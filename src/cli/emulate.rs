@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
 use url::Url;
 
 use super::{Exit, Usage, block_on, say, tame};
@@ -223,9 +224,10 @@ impl Emulate {
             });
             let mut shown = 0;
             let mut tick = tokio::time::interval(Duration::from_millis(200));
+            let mut interrupted = signal(SignalKind::interrupt())?;
             loop {
                 tokio::select! {
-                    _ = tokio::signal::ctrl_c() => return Ok(Exit::Ok),
+                    _ = interrupted.recv() => return Ok(Exit::Ok),
                     _ = tick.tick() => shown = self.show_new(&emulator, shown),
                 }
             }

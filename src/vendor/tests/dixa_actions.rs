@@ -223,12 +223,13 @@ fn an_action_on_what_is_not_linked_says_how_to_link_it() {
 
 #[test]
 fn a_rating_is_given_for_the_latest_offer() {
-    let mut bench = resolved("rating_offer", json!({"rating_type": "Csat", "rating": 4}));
+    let mut bench = resolved("rating_offer", json!({"rating_type": "Csat"}));
     let offered =
         json!({"data": {"id": "2f0122db-0824-44d7-b39a-e1f722b8c38c", "ratingType": "Csat"}});
     let (_, end) = bench.run(&[(201, offered)]);
     assert_eq!(end, answered(201));
     bench.action = "rating_submit";
+    bench.with = json!({"rating_type": "Csat", "rating": 4}).to_string();
     let line = "POST /beta/conversations/100/ratings/2f0122db-0824-44d7-b39a-e1f722b8c38c/submit";
     bench.check(&[(201, json!({}))], &[line], &answered(201));
     bench.conversation = Some(Counterpart::open("101"));

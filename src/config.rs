@@ -23,6 +23,7 @@ mod fetch;
 mod files;
 mod house;
 mod mask;
+mod named;
 mod print;
 mod restart;
 mod route;
@@ -30,6 +31,8 @@ mod source;
 #[cfg(test)]
 mod tests;
 pub mod watch;
+
+use named::Named;
 
 pub use mask::masked;
 pub use print::Print;
@@ -224,23 +227,6 @@ impl Draft {
         let fetching = written.filter_map(|(written, _)| written.fetching.take());
         fetching.map(|one| (one.destination, one.route)).unzip()
     }
-}
-
-/// Every name that is defined, and where.
-#[derive(Default)]
-struct Named {
-    sources: Vec<Definition>,
-    destinations: Vec<Definition>,
-}
-
-/// Where a source or destination is defined, and as which kind.
-#[derive(Clone)]
-struct Definition {
-    name: String,
-    file: usize,
-    span: std::ops::Range<usize>,
-    /// `None`: the kind itself is wrong or missing.
-    vendor: Option<&'static Vendor>,
 }
 
 /// Decodes all files; `None` where they are no TOML. The complaints say

@@ -7,12 +7,14 @@
 mod account;
 mod answer;
 mod ask;
+mod attempt;
 mod breaker;
 mod client;
 mod connector;
 pub mod guard;
 mod lanes;
 mod ledger;
+mod preview;
 mod rate;
 mod report;
 mod request;
@@ -53,9 +55,9 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::account::Accounts;
 pub use self::ask::{Asked, ask};
+use self::attempt::Client;
 use self::ledger::{Account, Ledger};
-pub use self::request::preview;
-use self::stack::Client;
+pub use self::preview::preview;
 use self::worker::{Orders, Run};
 
 use crate::clock::{Clock, Timestamp};

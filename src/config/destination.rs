@@ -7,9 +7,8 @@ use toml::de::DeValue;
 
 use super::files::named_tables;
 use super::house::{count, pem};
+use super::named::{Definition, Named, fresh, vendor};
 use super::print::Prints;
-use super::source::{fresh, vendor};
-use super::{Definition, Named};
 use crate::decode::{At, Fields, Rate, describe};
 use crate::deliver::guard::{self, Allow, Forbidden};
 use crate::deliver::{Breaker, Destination, OnStuck, Order};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Definition, Named};
+use super::named::{Definition, Named};
 use crate::decode::reference::Reference;
 use crate::decode::{At, Decoder, Fields, describe, did_you_mean, inside, listed};
 use crate::event::{Action, DestinationName, SourceName};

@@ -6,9 +6,9 @@ use toml::de::DeValue;
 
 use super::fetch::{self, Fetching};
 use super::files::named_tables;
+use super::named::{Definition, Named, fresh, vendor};
 use super::print::Prints;
-use super::{Definition, Named};
-use crate::decode::{Fields, Severity, did_you_mean, listed};
+use crate::decode::{Fields, Severity};
 use crate::event::{Kind, SourceName};
 use crate::ingress::Source;
 use crate::vendor::Vendor;
@@ -186,81 +186,4 @@ fn says_none(auth: &DeValue<'_>) -> bool {
             .is_some_and(|scheme| scheme.get_ref().as_str() == Some("none")),
         _ => false,
     }
-}
-
-/// The vendor that `kind` names, if it can do what is wanted.
-pub(super) fn vendor(
-    fields: &mut Fields<'_, '_>,
-    vendors: &'static [&'static Vendor],
-    what: &str,
-    can: impl Fn(&Vendor) -> bool,
-) -> Option<&'static Vendor> {
-    let kinds = || {
-        vendors
-            .iter()
-            .filter(|vendor| can(vendor))
-            .map(|vendor| vendor.kind)
-    };
-    let kind = fields.required_text(
-        "kind",
-        &format!("kinds of {what}: {}", listed(kinds(), '"')),
-    )?;
-    let vendor = vendors
-        .iter()
-        .copied()
-        .find(|vendor| vendor.kind == kind.value);
-    match vendor {
-        Some(vendor) if can(vendor) => Some(vendor),
-        Some(_) => {
-            let message = format!("\"{}\" is no kind of {what}", kind.value);
-            fields.error(
-                kind.span,
-                message,
-                Some(format!("kinds of {what}: {}", listed(kinds(), '"'))),
-            );
-            None
-        }
-        None => {
-            let help = did_you_mean(&kind.value, kinds())
-                .unwrap_or_else(|| format!("kinds of {what}: {}", listed(kinds(), '"')));
-            fields.error(
-                kind.span,
-                format!("there is no kind of {what} called \"{}\"", kind.value),
-                Some(help),
-            );
-            None
-        }
-    }
-}
-
-/// Complains about a name that another file has defined already.
-pub(super) fn fresh(
-    top: &mut Fields<'_, '_>,
-    what: &str,
-    defined: &[Definition],
-    name: &str,
-    place: &Range<usize>,
-) -> bool {
-    let Some(first) = defined
-        .iter()
-        .find(|definition| definition.name == name)
-        .cloned()
-    else {
-        return true;
-    };
-    let message = format!("the {what} \"{name}\" is defined twice");
-    top.error(
-        place.clone(),
-        message.clone(),
-        Some("rename one of the two; the other complaint shows the first".into()),
-    );
-    // Pointing at both places lets each file's owner see it.
-    let here = std::mem::replace(&mut top.file, first.file);
-    top.error(
-        first.span,
-        message,
-        Some("this is the first definition".into()),
-    );
-    top.file = here;
-    false
 }

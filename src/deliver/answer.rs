@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tower::BoxError;
 
 use super::Destination;
-use super::stack::{Answer, Head, Sent};
+use super::attempt::{Answer, Head, Sent};
 use crate::clock::Clock;
 use crate::secret::Secret;
 use crate::settle::{self, Outcome};

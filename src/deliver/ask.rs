@@ -5,7 +5,7 @@ use tokio::time::{Instant, timeout_at};
 use tower::ServiceExt;
 
 use super::answer::Reading;
-use super::stack::Silence;
+use super::attempt::Silence;
 use super::{Accounts, Destination, client, request};
 use crate::clock::Clock;
 use crate::transform::{Outgoing, Unsendable};

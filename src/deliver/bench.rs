@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use tower::BoxError;
 use tower::util::BoxCloneService;
 
+use super::attempt::{Client, Sent, Silence};
 use super::ledger::Ledger;
-use super::stack::{Client, Sent, Silence};
 use super::{Accounts, Destination, Means, Worker, sample};
 use crate::clock::{Clock, Timestamp};
 use crate::event::{DestinationName, Event, Offset};

@@ -13,7 +13,7 @@ use tokio::time::{Instant, Sleep};
 use tower::{Layer, Service};
 
 use super::Breaker as Settings;
-use super::stack::Answer;
+use super::attempt::Answer;
 
 /// The breaker's memory. Clones share it.
 #[derive(Clone, Debug)]

@@ -13,9 +13,9 @@ use tower::BoxError;
 use tower::util::BoxCloneService;
 
 use super::Destination;
+use super::attempt::{Client, Sent, Silence};
 use super::connector::{Connector, Resolve, System, Unreached};
 use super::guard::Allow;
-use super::stack::{Client, Sent, Silence};
 use crate::settle::Outcome;
 
 /// A destination's client, with its own pool of connections.

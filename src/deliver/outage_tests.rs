@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 use tower::BoxError;
 use tower::util::BoxCloneService;
 
+use super::attempt::Sent;
 use super::bench::Book;
-use super::stack::Sent;
 use super::{Accounts, Destination, Means, Worker, sample};
 use crate::clock::Clock;
 use crate::event::{Direction, Event};
@@ -29,7 +29,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 type Taken = Arc<Mutex<Vec<(String, Option<u64>)>>>;
 
 /// Down for `outage`, then as strict as the real one.
-fn host(kind: Host, outage: Duration, clock: Clock, taken: &Taken) -> super::stack::Client {
+fn host(kind: Host, outage: Duration, clock: Clock, taken: &Taken) -> super::attempt::Client {
     let (back_at, taken) = (Instant::now() + outage, Arc::clone(taken));
     BoxCloneService::new(tower::service_fn(move |sent: Sent| {
         let (taken, clock) = (Arc::clone(&taken), clock.clone());

@@ -1,6 +1,5 @@
 //! From an event to the exact bytes of a request: the writer's part, then the
-//! headers that every request of ours carries. Pure, so that `explain` can
-//! show what would be sent.
+//! headers that every request of ours carries. Pure.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -12,40 +11,17 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use http_body_util::Full;
 use url::Position;
 
-use super::stack::Sent;
-use super::{Destination, talk};
+use super::Destination;
+use super::attempt::Sent;
 use crate::clock::Timestamp;
 use crate::event::Event;
 use crate::secret::Secret;
 use crate::settle::Reason;
 use crate::transform::{Outgoing, Unsendable};
 use crate::vendor::Call;
-use crate::vendor::dialogue::{Known, Step};
-use crate::verify::sign_standard;
 
 /// Computes the headers of a Standard Webhooks signature.
 pub(super) type Signer = fn(&Secret, &str, &[u8], Timestamp) -> [(&'static str, String); 2];
-
-/// The exact request that the first attempt at this copy would make at `now`:
-/// the method, the URL, the body, and in `headers` all headers of the wire in
-/// their order, `host` and `content-length` included. Secret values, and the
-/// signature, are marked sensitive. Of a dialogue it is the first request,
-/// given what is `known`; `None`: nothing is left to do.
-pub fn preview(
-    destination: &Destination,
-    call: &Call<'_>,
-    known: &Known,
-) -> Result<Option<Outgoing>, Unsendable> {
-    let mut outgoing = match destination.writer.dialogue() {
-        None => write(destination, call)?,
-        Some(dialogue) => match talk::next(dialogue, call, known)? {
-            Step::Ask(ask) => ask.request,
-            Step::Done => return Ok(None),
-        },
-    };
-    outgoing.headers = headers(&outgoing, call.event, 1, call.now, sign_standard)?;
-    Ok(Some(outgoing))
-}
 
 /// The writer's request. A panic in a writer, or in reading what it asks for,
 /// is that one delivery's misfortune, nobody else's; both are pure, so nothing
@@ -95,7 +71,7 @@ fn with_headers(outgoing: &Outgoing, headers: HeaderMap) -> Result<Sent, Unsenda
 }
 
 /// All headers of the wire: ours, then the writer's.
-fn headers(
+pub(super) fn headers(
     outgoing: &Outgoing,
     event: &Event,
     attempt: u32,

@@ -8,10 +8,10 @@ use tokio::task::{Id, JoinError};
 
 use super::Destination;
 use super::answer::{ATTEMPT_DETAIL_BYTES_MAX, cut};
+use super::attempt::{Answer, Client};
 use super::lanes::{Tried, Turn};
 use super::ledger::Ledger;
 use super::report::{Judged, millis};
-use super::stack::{Answer, Client};
 use super::worker::{Flight, Run};
 use crate::event::Event;
 use crate::log::{Attempt, Delivery};

@@ -10,39 +10,19 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::Full;
-use http_body_util::combinators::UnsyncBoxBody;
 use tokio::time::Instant;
 use tower::limit::ConcurrencyLimitLayer;
-use tower::util::{BoxCloneService, BoxService};
-use tower::{BoxError, Layer, Service, ServiceBuilder};
+use tower::util::BoxService;
+use tower::{Layer, Service, ServiceBuilder};
 
 use super::Destination;
 use super::account::Desk;
 use super::answer::Reading;
+use super::attempt::{Answer, Client, Head, Sent, Silence};
 use super::breaker::{Breaker, BreakerLayer};
 use super::rate::RateLayer;
 use super::talk::Talk;
 use crate::settle::Outcome;
-use crate::transform::Unsendable;
-
-/// What is sent: the bytes of one attempt.
-pub(super) type Sent = Request<Full<Bytes>>;
-/// What comes back once the head of an answer is there.
-pub(super) type Head = Response<UnsyncBoxBody<Bytes, BoxError>>;
-
-/// The bottom row: sends a request and waits for an answer's head.
-pub(super) type Client = BoxCloneService<Sent, Head, Silence>;
-
-/// No answer: which kind of none, and what to tell the operator.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{detail}")]
-pub(super) struct Silence {
-    pub outcome: Outcome,
-    pub detail: String,
-}
 
 /// One attempt, ready to go.
 #[derive(Debug)]
@@ -59,35 +39,6 @@ pub(super) enum Try {
     },
     /// As many as it takes.
     Talk(Box<Talk>),
-}
-
-/// What an attempt came to. Every silence is an outcome, so a stack has no
-/// errors.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Answer {
-    pub outcome: Outcome,
-    /// For the operator, without secrets; empty for a plain success.
-    pub detail: String,
-    /// A dialogue found out that there is nothing to send: this decides.
-    pub instead: Option<Unsendable>,
-}
-
-impl Answer {
-    pub(super) fn new(outcome: Outcome, detail: String) -> Self {
-        Self {
-            outcome,
-            detail,
-            instead: None,
-        }
-    }
-
-    /// The destination is well: it is the copy that cannot go.
-    pub(super) fn instead(unsendable: Unsendable) -> Self {
-        Self {
-            instead: Some(unsendable),
-            ..Self::new(Outcome::AlreadyThere { status: 200 }, String::new())
-        }
-    }
 }
 
 /// What of a stack outlives a change of configuration: how much of the rate is
@@ -235,9 +186,13 @@ where
 mod tests {
     use super::*;
     use crate::deliver::sample;
+    use bytes::Bytes;
+    use http::{Request, Response};
     use http_body_util::BodyExt;
+    use http_body_util::Full;
     use tokio::sync::Semaphore;
     use tower::service_fn;
+    use tower::util::BoxCloneService;
 
     fn answered(status: u16) -> Outcome {
         Outcome::Answered {

@@ -13,7 +13,7 @@ use tower::{Service, ServiceExt};
 
 use super::account::{Alone, Desk};
 use super::answer::{Reading, cut};
-use super::stack::{Answer, Head, Sent, Silence};
+use super::attempt::{Answer, Head, Sent, Silence};
 use super::{Destination, Intake, request};
 use crate::clock::Clock;
 use crate::link::{Change, What};

@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use tower::BoxError;
 use tower::util::BoxCloneService;
 
+use super::attempt::{Sent, Silence};
 use super::bench::Book;
-use super::stack::{Sent, Silence};
 use super::{Accounts, Destination, Means, Worker, sample};
 use crate::clock::Clock;
 use crate::event::{DestinationName, Event};
@@ -164,7 +164,7 @@ impl Vendor {
         (!lost).then_some(answer)
     }
 
-    fn client(&self) -> super::stack::Client {
+    fn client(&self) -> super::attempt::Client {
         let vendor = self.clone();
         BoxCloneService::new(tower::service_fn(move |sent: Sent| {
             let vendor = vendor.clone();

@@ -11,9 +11,10 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
+use super::attempt::Answer;
 use super::client::client;
 use super::hostile::{Hostile, Step};
-use super::stack::{Answer, Stack, Try};
+use super::stack::{Stack, Try};
 use super::{Destination, request, sample};
 use crate::transform::Outgoing;
 

@@ -6,9 +6,10 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Method};
 use tokio::time::Instant;
 
+use super::attempt::{Answer, Client};
 use super::client::client;
 use super::hostile::{Hostile, Step};
-use super::stack::{Answer, Client, Stack, Try};
+use super::stack::{Stack, Try};
 use super::{Destination, request, sample};
 use crate::payload::Payload;
 use crate::secret::Secret;

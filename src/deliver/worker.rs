@@ -17,10 +17,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::Reading;
+use super::attempt::{Answer, Client};
 use super::lanes::{LaneId, Lanes, Tried, Turn};
 use super::ledger::Ledger;
 use super::report::Report;
-use super::stack::{Answer, Client, Memory, Stack, Try};
+use super::stack::{Memory, Stack, Try};
 use super::talk::{self, Talk};
 use super::{Destination, Means, Order, State, request};
 use crate::clock::Timestamp;

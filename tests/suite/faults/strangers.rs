@@ -270,7 +270,10 @@ fn an_ambiguous_head_gets_one_refusal_and_the_connection_ends() {
 fn bodies_have_a_limit_each_and_all_together() {
     let rules = format!(
         "{}[source.big]\nkind = \"generic\"\nauth = \"none\"\nmax_body = \"1MiB\"\n",
-        RULES.replace("idle = \"1s\"", "idle = \"1s\"\nbody_in_flight = \"2MiB\"")
+        // Long enough that the half sent ones are still there when they are looked for.
+        RULES
+            .replace("body = \"1s\"", "body = \"60s\"")
+            .replace("idle = \"1s\"", "idle = \"1s\"\nbody_in_flight = \"2MiB\"")
     );
     let gateway = Gateway::start(&rules);
     let head = |length: usize| {

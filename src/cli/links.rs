@@ -43,11 +43,11 @@ pub(super) struct List {
 pub(super) struct Set {
     #[arg(long, value_name = "NAME")]
     destination: String,
-    /// A conversation's key, as events show it: <source>/<conversation>
+    /// A conversation's key, as events show it: `SOURCE/CONVERSATION`
     ours: String,
     /// Its name over there
     id: String,
-    /// It is a user: <source>/<user>
+    /// It is a user: `SOURCE/USER`
     #[arg(long)]
     user: bool,
     #[command(flatten)]
@@ -58,9 +58,9 @@ pub(super) struct Set {
 pub(super) struct Remove {
     #[arg(long, value_name = "NAME")]
     destination: String,
-    /// <source>/<conversation>
+    /// `SOURCE/CONVERSATION`
     ours: String,
-    /// It is a user: <source>/<user>
+    /// It is a user: `SOURCE/USER`
     #[arg(long)]
     user: bool,
     #[command(flatten)]

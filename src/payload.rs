@@ -199,7 +199,7 @@ fn mend_lone_surrogates(body: &[u8]) -> Cow<'_, [u8]> {
     mended.map_or(Cow::Borrowed(body), Cow::Owned)
 }
 
-/// The code unit of a `\uXXXX` escape that starts at `at`.
+/// The code unit of the escape (`\u` and four hex digits) that starts at `at`.
 fn escape_at(body: &[u8], at: usize) -> Option<u32> {
     let escape = body.get(at..at + 6)?;
     let digits = escape.strip_prefix(b"\\u")?;

@@ -68,7 +68,7 @@ pub(super) type Alone = tokio::sync::OwnedMutexGuard<()>;
 
 impl Desk {
     /// The slowest of those who share it sets the rate.
-    fn seat(&self, destination: &Destination) {
+    pub(super) fn seat(&self, destination: &Destination) {
         let mut rates = lock(&self.rates);
         rates.insert(
             destination.name.clone(),

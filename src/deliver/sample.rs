@@ -176,8 +176,7 @@ pub(super) fn action() -> Action {
 
 /// A stack's memory with a desk of its own.
 pub(super) fn memory(destination: &Destination) -> super::stack::Memory {
-    let desk = super::Accounts::default().desk(destination);
-    super::stack::Memory::new(destination, desk)
+    super::stack::Memory::new(destination, &super::Accounts::default())
 }
 
 /// Nothing is fetched here.

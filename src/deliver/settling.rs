@@ -46,23 +46,34 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
                 (Settlement::Dead(reason), detail)
             }
         };
-        if !self.ledger.settle(turn.offset, settlement, None, &detail) {
+        let attempts = delivery
+            .attempts
+            .max(turn.tried.map_or(0, |tried| tried.attempts));
+        self.end_unsent(turn, delivery, settlement, &detail, (attempts, None));
+    }
+
+    /// Settles what was not answered: `tried` says how often it was tried, and
+    /// the attempt that found out, if one did.
+    fn end_unsent(
+        &mut self,
+        turn: Turn,
+        delivery: &Delivery,
+        settlement: Settlement,
+        detail: &str,
+        (attempts, last): (u32, Option<Attempt>),
+    ) {
+        let (now, wall) = (self.steady.now(), self.means.clock.now());
+        if !self.ledger.settle(turn.offset, settlement, last, detail) {
             // Dropped meanwhile by its budget: it has its end, and only one.
             return self.lanes.end(turn, now);
         }
         if settlement == Settlement::Dead(Reason::Late) {
             self.report.late();
         }
-        let attempts = delivery
-            .attempts
-            .max(turn.tried.map_or(0, |tried| tried.attempts));
-        self.report.settled(
-            delivery.stored.event.id,
-            settlement,
-            attempts,
-            wall.since(accepted_at),
-            wall,
-        );
+        let event = &delivery.stored.event;
+        let age = wall.since(event.accepted_at);
+        self.report
+            .settled(event.id, settlement, attempts, age, wall);
         self.lanes.end(turn, now);
     }
 
@@ -99,34 +110,39 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
             since,
             ..
         } = flight;
-        let Unsendable::Wait {
-            for_at_most,
-            ref detail,
-            ..
-        } = unsendable
-        else {
-            return self.unsendable(turn, &delivery, unsendable);
-        };
         let (now, wall) = (self.steady.now(), self.means.clock.now());
-        let left = for_at_most.saturating_sub(now.since(since));
-        if left.is_zero() {
-            return self.unsendable(turn, &delivery, unsendable);
-        }
-        let again = left.min(LOOK_AGAIN);
-        let attempt = Attempt {
+        let attempt = |outcome: &str, detail: &str| Attempt {
             number,
             at,
-            outcome: WAITS.to_owned(),
+            outcome: outcome.to_owned(),
             status: None,
             took_ms: millis(took),
             detail: cut(detail, ATTEMPT_DETAIL_BYTES_MAX).to_owned(),
         };
-        self.ledger.retry(turn.offset, attempt, wall.plus(again));
-        let tried = Tried {
-            since,
-            attempts: number,
+        let (settlement, detail) = match unsendable {
+            Unsendable::Dead { reason, detail } => (Settlement::Dead(reason), detail),
+            Unsendable::Skip { rule } => (Settlement::Dropped, rule.to_owned()),
+            Unsendable::Wait {
+                for_at_most,
+                reason,
+                detail,
+            } => {
+                let left = for_at_most.saturating_sub(now.since(since));
+                if !left.is_zero() {
+                    let again = left.min(LOOK_AGAIN);
+                    let attempt = attempt(WAITS, &detail);
+                    self.ledger.retry(turn.offset, attempt, wall.plus(again));
+                    let tried = Tried {
+                        since,
+                        attempts: number,
+                    };
+                    return self.lanes.put_back(turn, now.plus(again), tried, now);
+                }
+                (Settlement::Dead(reason), detail)
+            }
         };
-        self.lanes.put_back(turn, now.plus(again), tried, now);
+        let last = Some(attempt(GIVEN_UP, &detail));
+        self.end_unsent(turn, &delivery, settlement, &detail, (number, last));
     }
 
     fn judge(&mut self, flight: Flight, answer: &Answer, took: Duration) {
@@ -232,3 +248,6 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// What an attempt came to that has to wait for something; no outcome of a
 /// request.
 const WAITS: &str = "waits";
+
+/// What an attempt came to that found out there is nothing to send.
+const GIVEN_UP: &str = "given_up";

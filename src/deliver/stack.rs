@@ -16,13 +16,14 @@ use tower::util::BoxService;
 use tower::{Layer, Service, ServiceBuilder};
 
 use super::Destination;
-use super::account::Desk;
+use super::account::{Accounts, Desk};
 use super::answer::Reading;
 use super::attempt::{Answer, Client, Head, Sent, Silence};
 use super::breaker::{Breaker, BreakerLayer};
 use super::rate::RateLayer;
 use super::talk::Talk;
 use crate::settle::Outcome;
+use crate::vendor::dialogue::Account;
 
 /// One attempt, ready to go.
 #[derive(Debug)]
@@ -46,13 +47,16 @@ pub(super) enum Try {
 #[derive(Clone, Debug)]
 pub(super) struct Memory {
     pub(super) desk: Arc<Desk>,
+    /// Whose desk it is; `None`: the destination's own.
+    account: Option<Account>,
     pub(super) breaker: Breaker,
 }
 
 impl Memory {
-    pub(super) fn new(destination: &Destination, desk: Arc<Desk>) -> Self {
+    pub(super) fn new(destination: &Destination, accounts: &Accounts) -> Self {
         Self {
-            desk,
+            desk: accounts.desk(destination),
+            account: destination.writer.account(),
             breaker: Breaker::new(destination.breaker, destination.concurrency),
         }
     }
@@ -62,10 +66,16 @@ impl Memory {
         self.desk.bucket.empty_until(now)
     }
 
-    pub(super) fn adopt(&mut self, destination: &Destination, desk: Arc<Desk>) {
-        if !Arc::ptr_eq(&self.desk, &desk) {
+    /// `accounts`: where the desk of another account is found. The desk of the
+    /// same one stays, and with it what was drawn.
+    pub(super) fn adopt(&mut self, destination: &Destination, accounts: &Accounts) {
+        let account = destination.writer.account();
+        if account == self.account {
+            self.desk.seat(destination);
+        } else {
             self.desk.leave(&destination.name);
-            self.desk = desk;
+            self.desk = accounts.desk(destination);
+            self.account = account;
         }
         self.breaker
             .set(destination.breaker, destination.concurrency);
@@ -299,5 +309,22 @@ mod tests {
             assert!(has_room(&mut stack), "round {round}");
             drop(second);
         }
+    }
+
+    /// A reload must not be a way around the rate.
+    #[tokio::test(start_paused = true)]
+    async fn a_change_of_the_file_gives_no_tokens_back() {
+        let limited = |timeout| Destination {
+            rate: Some(1.0),
+            burst: 2,
+            timeout: Duration::from_secs(timeout),
+            ..sample::destination()
+        };
+        let mut memory = sample::memory(&limited(10));
+        memory.desk.draw().await;
+        memory.desk.draw().await;
+        assert!(memory.rate_until(Instant::now()).is_some());
+        memory.adopt(&limited(20), &Accounts::default());
+        assert!(memory.rate_until(Instant::now()).is_some());
     }
 }

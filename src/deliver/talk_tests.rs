@@ -32,6 +32,8 @@ use crate::vendor::{Call, Writer};
 enum Chat {
     Creates,
     Waits,
+    /// Asks, and finds out that it cannot go.
+    GivesUp,
     Panics,
 }
 
@@ -60,6 +62,11 @@ impl Dialogue for Chat {
         let key = call.event.key.as_ref().map_or("", |key| key.as_str());
         match (self, &known.user, &known.conversation) {
             (Self::Panics, ..) => panic!("a bug in a dialogue"),
+            (Self::GivesUp, ..) if known.note("asked").is_some() => Err(Unsendable::Dead {
+                reason: Reason::Unlinked,
+                detail: "nobody there".to_owned(),
+            }),
+            (Self::GivesUp, ..) => Ok(Self::ask("look", key, None)),
             (_, _, Some(conversation)) if conversation.standing == Standing::Open => {
                 let text = format!("{} {}", conversation.id, call.event.id);
                 Ok(Self::ask("say", &text, None))
@@ -90,6 +97,7 @@ impl Dialogue for Chat {
         match (asked.step, heard.status) {
             ("user", 200) => Learned::go_on().set(What::User, Counterpart::open(id)),
             ("open", 200) => Learned::go_on().set(What::Conversation, Counterpart::open(id)),
+            ("look", 200) if matches!(self, Self::GivesUp) => Learned::go_on().note("asked", "yes"),
             ("look", 200) if id.is_empty() => Learned::go_on().forget(What::Conversation),
             ("look", 200) => Learned::go_on().set(What::Conversation, Counterpart::open(id)),
             _ => Learned::end(heard.outcome.clone()),
@@ -355,4 +363,24 @@ async fn a_dialogue_that_hangs_or_panics_is_one_deliverys_misfortune() {
     tokio::time::sleep(Duration::from_secs(40)).await;
     let outcome = book.page().retries[0].1.outcome.clone();
     assert_eq!(outcome, "timeout");
+}
+
+/// An operator sees every attempt, also the one that found out that there is
+/// nothing to send.
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_gives_up_stands_in_the_history() {
+    let mut hall = Hall::new();
+    let book = hall.worker("desk", Chat::GivesUp, events(0..1, 1));
+    hall.all_settled(&book).await;
+    let page = book.page();
+    let (settlement, attempt, detail) = page.settled.values().next().unwrap();
+    let attempt = attempt.as_ref().unwrap();
+    assert_eq!(
+        (*settlement, detail.as_str()),
+        (
+            crate::settle::Settlement::Dead(Reason::Unlinked),
+            "nobody there"
+        )
+    );
+    assert_eq!((attempt.number, attempt.outcome.as_str()), (1, "given_up"));
 }

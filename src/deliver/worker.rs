@@ -29,6 +29,7 @@ use crate::event::{DestinationName, Event, Offset};
 use crate::log::Delivery;
 use crate::settle::RetryPolicy;
 use crate::transform::{Outgoing, Unsendable};
+use crate::vendor::dialogue::Known;
 use crate::vendor::{Call, Contents};
 
 /// What the handle last ordered.
@@ -96,7 +97,7 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
             paused,
             ..
         } = news.borrow_and_update().clone();
-        let memory = Memory::new(&destination, means.accounts.desk(&destination));
+        let memory = Memory::new(&destination, &means.accounts);
         let report = Report::new(&destination.name, means.metrics.clone(), state);
         report.paused(paused || destination.paused);
         Self {
@@ -210,8 +211,7 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
         }
         if !Arc::ptr_eq(&destination, &self.destination) {
             if destination.fingerprint != self.destination.fingerprint {
-                let desk = self.means.accounts.desk(&destination);
-                self.memory.adopt(&destination, desk);
+                self.memory.adopt(&destination, &self.means.accounts);
                 self.stack = Stack::new(
                     &destination,
                     &self.memory,
@@ -318,7 +318,7 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
         let talk = Talk {
             // What could not be read is asked for again, and then is an attempt.
             loaded: known.is_ok(),
-            known: known.unwrap_or_default(),
+            known: known.unwrap_or_else(|_| Known::new(Arc::clone(&means.desk.memos))),
             means,
             destination: Arc::clone(&self.destination),
             delivery: delivery.clone(),

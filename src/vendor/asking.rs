@@ -258,18 +258,6 @@ pub(super) fn answered(status: u16) -> Outcome {
     }
 }
 
-/// Whether an outcome says that it was done.
-pub(super) fn is_success(outcome: &Outcome) -> bool {
-    matches!(
-        outcome,
-        Outcome::AlreadyThere { .. }
-            | Outcome::Answered {
-                status: 200..=299,
-                ..
-            }
-    )
-}
-
 /// The value at a dotted path; elements of lists by index.
 pub(super) fn at<'j>(value: &'j Json, path: &str) -> Option<&'j Json> {
     path.split('.').try_fold(value, |value, part| match value {

@@ -144,7 +144,7 @@ pub(super) fn judged(heard: &Heard<'_>, body: &Json) -> Outcome {
     let told = body.get("status").and_then(id_text);
     let told = told.and_then(|status| status.parse::<u16>().ok());
     match told {
-        Some(status @ 400..=599) if asking::is_success(heard.outcome) => asking::answered(status),
+        Some(status @ 400..=599) if heard.outcome.is_success() => asking::answered(status),
         _ => heard.outcome.clone(),
     }
 }

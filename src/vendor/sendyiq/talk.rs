@@ -14,7 +14,7 @@ use crate::payload::id_text;
 use crate::settle::{Outcome, Reason};
 use crate::transform::Unsendable;
 use crate::vendor::Call;
-use crate::vendor::asking::{self, answered, is_success};
+use crate::vendor::asking::{self, answered};
 use crate::vendor::dialogue::{Ask, Dialogue, Heard, Known, Learned, Step};
 
 /// For how long a search that found nothing is not repeated.
@@ -80,7 +80,7 @@ impl Dialogue for SendyIq {
                 }
                 Learned::end(outcome)
             }
-            REOPEN if saying && is_success(&outcome) => {
+            REOPEN if saying && outcome.is_success() => {
                 let learned = Learned::go_on().note(REOPENING, DONE);
                 stands(learned, conversation, Standing::Open)
             }
@@ -88,10 +88,10 @@ impl Dialogue for SendyIq {
             REOPEN | RESOLVE if !saying && conflict => {
                 Learned::end(Outcome::AlreadyThere { status: 409 })
             }
-            REOPEN if is_success(&outcome) => {
+            REOPEN if outcome.is_success() => {
                 stands(Learned::end(outcome), conversation, Standing::Open)
             }
-            RESOLVE if is_success(&outcome) => {
+            RESOLVE if outcome.is_success() => {
                 stands(Learned::end(outcome), conversation, Standing::Closed)
             }
             _ => Learned::end(outcome),
@@ -204,7 +204,7 @@ impl SendyIq {
         heard: &Heard<'_>,
         outcome: Outcome,
     ) -> Learned {
-        if !is_success(&outcome) {
+        if !outcome.is_success() {
             return Learned::end(outcome);
         }
         let sought = self.find.as_ref();
@@ -261,7 +261,7 @@ fn page_of(known: &Known) -> u32 {
 
 /// The answer's own word counts where it contradicts a 2xx.
 fn judged(heard: &Heard<'_>) -> Outcome {
-    if is_success(heard.outcome) && answers::says_no(heard.body) {
+    if heard.outcome.is_success() && answers::says_no(heard.body) {
         return answered(400);
     }
     heard.outcome.clone()

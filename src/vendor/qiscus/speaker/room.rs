@@ -11,7 +11,7 @@ use crate::payload::id_text;
 use crate::settle::{Outcome, Reason};
 use crate::transform::Unsendable;
 use crate::vendor::Call;
-use crate::vendor::asking::{self, is_success};
+use crate::vendor::asking::{self};
 use crate::vendor::dialogue::{Ask, Known, Learned, Step};
 use crate::vendor::qiscus::api::Version;
 use crate::vendor::reading;
@@ -234,7 +234,7 @@ impl Speaker {
     ) -> Learned {
         let link = |id| Learned::go_on().set(What::Conversation, Counterpart::open(id));
         match asked.step {
-            LOOK if is_success(&outcome) => {
+            LOOK if outcome.is_success() => {
                 let Ok(plan) = self.plan(call, with) else {
                     return Learned::go_on().note(ABSENT, "");
                 };
@@ -247,7 +247,7 @@ impl Speaker {
                     Looked::Not | Looked::End => Learned::go_on().note(ABSENT, ""),
                 }
             }
-            CREATE | TARGET if is_success(&outcome) => match created(body) {
+            CREATE | TARGET if outcome.is_success() => match created(body) {
                 Some(id) => link(id),
                 // Made, perhaps: the next attempt looks for it.
                 None => Learned::end(Outcome::Broken),

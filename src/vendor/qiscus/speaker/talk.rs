@@ -11,7 +11,7 @@ use crate::message::Message;
 use crate::settle::Outcome;
 use crate::transform::Unsendable;
 use crate::vendor::Call;
-use crate::vendor::asking::{self, is_success};
+use crate::vendor::asking::{self};
 use crate::vendor::dialogue::{Ask, Dialogue, Heard, Known, Learned, Step};
 use crate::vendor::qiscus::api::{self, Version};
 
@@ -81,7 +81,7 @@ impl Dialogue for Speaker {
             }
             _ => outcome,
         };
-        if asked.step == PART && is_success(&outcome) {
+        if asked.step == PART && outcome.is_success() {
             let next = number_of(known) + 1;
             return Learned::go_on().note(NUMBER, next.to_string());
         }

@@ -120,6 +120,7 @@ pub(super) fn base_url(fields: &mut Fields<'_, '_>, default: &str) -> Option<Url
         Ok(_) => "must be http(s)://host, perhaps with a path, and nothing else".to_owned(),
         Err(error) => format!("is no URL: {error}"),
     };
+    let why = format!("`{}` {why}", fields.name("base_url"));
     fields.error(written.span, why, Some(format!("the default is {default}")));
     None
 }

@@ -25,7 +25,7 @@ use crate::secret::Secret;
 use crate::settle::Reason;
 use crate::transform::{Outgoing, Unsendable};
 
-pub use answers::{Conversation, HubToken, Page, conversation, hub_token, page};
+pub use answers::{Conversation, Page, page};
 
 pub static VENDOR: Vendor = Vendor {
     kind: "sendyiq",

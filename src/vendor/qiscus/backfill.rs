@@ -59,13 +59,6 @@ impl Comment {
                 .map_or_else(|| self.raw.to_string(), |id| id.to_string()),
         }
     }
-
-    /// Whether it is known by the name that the webhook uses, so that what came
-    /// already is a duplicate. What v2.1 documents has no `unique_temp_id`, and
-    /// a webhook that has one is then another event: prefer v2.
-    pub fn is_named_as_webhook(&self) -> bool {
-        temporary_id(&self.raw).is_some()
-    }
 }
 
 /// Where a chain of comments is broken: those after `after`, up to and with
@@ -84,11 +77,6 @@ pub struct Chained {
 }
 
 impl Chained {
-    /// Of a stored webhook's body, where its shape tells (the current one does).
-    pub fn of_webhook(payload: &Payload) -> Option<Self> {
-        Self::of(payload.at("payload.message")?)
-    }
-
     fn of(comment: &Json) -> Option<Self> {
         let id = number(comment, &["id", "id_str"]).filter(|id| *id != 0)?;
         let before = number(comment, &["comment_before_id", "comment_before_id_str"])?;

@@ -22,7 +22,7 @@ use crate::settle::{Outcome, Reason};
 use crate::transform::{Outgoing, Unsendable};
 use crate::vendor::dialogue::{Ask, Dialogue, Heard, Known, Learned, Step};
 use crate::vendor::lookup::{Backfill, Past, Walk};
-use crate::vendor::{Call, Fetch, Reading, Unreadable, Writer};
+use crate::vendor::{Call, Fetch, Reading, Unreadable, Writer, asking};
 
 /// What the seed asks.
 const BASE_URL: &str = "https://api.goquiq.com";
@@ -178,38 +178,16 @@ fn visible(fields: &mut Fields<'_, '_>, key: &'static str) -> Option<Secret> {
 }
 
 fn base_url(fields: &mut Fields<'_, '_>) -> Option<Url> {
-    let Some(written) = fields.text("base_url") else {
-        if fields.has("base_url") {
-            return None;
-        }
-        // App ids belong to a tenant: only its own host knows them.
-        if fields.has("app_id") && !fields.has("api_key") {
-            let help = "the tenant's own address: base_url = \"https://{site}.goquiq.com\"";
-            fields.missing("base_url", help);
-            return None;
-        }
-        return Url::parse(BASE_URL).ok();
-    };
-    let url = Url::parse(&written.value).ok().filter(|url| {
-        matches!(url.scheme(), "http" | "https")
-            && url.has_host()
-            && url.username().is_empty()
-            && url.password().is_none()
-            && url.query().is_none()
-            && url.fragment().is_none()
-    });
-    if url.is_none() {
-        let message = format!(
-            "`{}` must be http(s)://host, perhaps with a path, and nothing else",
-            fields.name("base_url")
-        );
-        fields.error(
-            written.span,
-            message,
-            Some(format!("the default is {BASE_URL}")),
-        );
+    if fields.has("base_url") {
+        return asking::base_url(fields, BASE_URL);
     }
-    url
+    // App ids belong to a tenant: only its own host knows them.
+    if fields.has("app_id") && !fields.has("api_key") {
+        let help = "the tenant's own address: base_url = \"https://{site}.goquiq.com\"";
+        fields.missing("base_url", help);
+        return None;
+    }
+    Url::parse(BASE_URL).ok()
 }
 
 impl Api {

@@ -4,7 +4,6 @@
 use serde_json::Value as Json;
 
 use crate::payload::{DEPTH_MAX, Payload, id_text};
-use crate::secret::Secret;
 use crate::vendor::asking;
 
 /// One conversation of a list.
@@ -42,13 +41,6 @@ impl Page {
     }
 }
 
-/// A token for the hub.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HubToken {
-    pub token: Secret,
-    pub expires_at: Option<String>,
-}
-
 /// The answer to a list; `None`: it holds no list.
 pub fn page(body: &[u8]) -> Option<Page> {
     let body = parse(body)?;
@@ -69,27 +61,6 @@ pub fn page(body: &[u8]) -> Option<Page> {
         items: u64::try_from(items.len()).unwrap_or(u64::MAX),
         total: number(["totalCount", "total"]),
         page_size: number(["pageSize", "perPage"]).filter(|size| *size > 0),
-    })
-}
-
-/// The answer to one conversation.
-pub fn conversation(body: &[u8]) -> Option<Conversation> {
-    let body = parse(body)?;
-    body.get("data").and_then(one).or_else(|| one(&body))
-}
-
-/// The answer to a hub token.
-pub fn hub_token(body: &[u8]) -> Option<HubToken> {
-    let body = parse(body)?;
-    let data = body.get("data").filter(|data| data.is_object());
-    let data = data.unwrap_or(&body);
-    let token = data
-        .get("token")?
-        .as_str()
-        .filter(|text| !text.is_empty())?;
-    Some(HubToken {
-        token: Secret::new(token),
-        expires_at: text(data, "expiresAt"),
     })
 }
 

@@ -141,7 +141,6 @@ fn a_loaded_comment_is_the_event_that_the_webhook_would_have_been() {
         Some(message),
         "it can be read again"
     );
-    assert!(loaded.is_named_as_webhook());
 }
 
 #[test]
@@ -173,7 +172,6 @@ fn what_came_by_webhook_already_has_the_same_vendor_id() {
     assert_eq!(renamed.vendor_id.unwrap().as_str(), id.as_str().unwrap());
     raw.as_object_mut().unwrap().remove("unique_id");
     let nameless = only(&page(&[raw]));
-    assert!(!nameless.is_named_as_webhook());
     let nameless = reading(&Qiscus::default(), "1905692", &nameless).unwrap();
     assert_eq!(nameless.vendor_id.unwrap().as_str(), "914076");
 }
@@ -284,14 +282,6 @@ fn broken_chains_name_what_is_missing() {
         .take(&page(&[comment(9, 8, "x"), comment(5, 4, "x")]))
         .unwrap();
     assert_eq!(walk.end().gaps, [Gap { after: 5, until: 8 }]);
-    let stored = of_sample("qiscus_omnichannel/sdk_v21_post_comment_mobile_text.json");
-    let expected = Chained {
-        id: 914_076,
-        before: 914_075,
-    };
-    assert_eq!(Chained::of_webhook(&stored.payload), Some(expected));
-    let seed = of_sample("qiscus/post_comment_mobile_text.json");
-    assert_eq!(Chained::of_webhook(&seed.payload), None);
 }
 
 /// The event that the webhook would have been, as the source reads it.

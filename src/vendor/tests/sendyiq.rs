@@ -83,7 +83,7 @@ fn the_other_requests_are_those_that_are_documented() {
 }
 
 #[test]
-fn lists_conversations_and_tokens_can_be_asked_for_and_read() {
+fn a_list_is_read_wherever_its_items_stand() {
     let answer = sample("api/sendyiq/get_conversations.response_200.json");
     let page = sendyiq::page(&answer).unwrap();
     let [one] = page.conversations.as_slice() else {
@@ -92,8 +92,6 @@ fn lists_conversations_and_tokens_can_be_asked_for_and_read() {
     assert_eq!((one.id.as_str(), one.status.as_deref()), (ID, Some("open")));
     assert!(one.channel_id.is_some() && one.last_message_at.is_some());
     assert!(page.is_last(1));
-    let alone = format!(r#"{{"data":{}}}"#, item(ID, "a@b.example"));
-    assert_eq!(sendyiq::conversation(alone.as_bytes()).unwrap().id, ID);
     for list in [
         format!("[{}]", item(ID, "x")),
         format!(r#"{{"data":[{}]}}"#, item(ID, "x")),
@@ -103,14 +101,6 @@ fn lists_conversations_and_tokens_can_be_asked_for_and_read() {
         assert!(!page.is_last(1), "nobody said how many there are");
     }
     assert_eq!(sendyiq::page(b"<html>"), None);
-    let token =
-        sendyiq::hub_token(&sample("api/sendyiq/post_hub_token.response_200.json")).unwrap();
-    assert!(token.token.expose_text().unwrap().starts_with("eyJ"));
-    assert!(!format!("{token:?}").contains("eyJ"));
-    assert_eq!(
-        token.expires_at.as_deref(),
-        Some("2026-06-18T16:26:34.106Z")
-    );
 }
 
 #[test]

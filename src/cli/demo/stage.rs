@@ -2,7 +2,7 @@
 //! and the file that names them.
 
 use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -116,9 +116,10 @@ impl Stage {
             let name = name.split('.').next().unwrap_or(name);
             text = text.replace(&format!("{{{name}}}"), &emulator.address.to_string());
         }
+        let [listen, admin] = free_addresses()?;
         text = text
-            .replace("{listen}", &free_address()?.to_string())
-            .replace("{admin}", &free_address()?.to_string())
+            .replace("{listen}", &listen.to_string())
+            .replace("{admin}", &admin.to_string())
             .replace("{agent}", AGENT)
             .replace("{data_dir}", &folder.join("data").display().to_string());
         write("routes.toml", &text)
@@ -208,7 +209,13 @@ impl Stage {
 /// Behind `fetch` there is a destination, too.
 pub(super) const QUIQ: &str = "quiq.fetch";
 
-/// A loopback address that was free a moment ago.
-fn free_address() -> anyhow::Result<SocketAddr> {
-    Ok(std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+/// Two loopback addresses that were free a moment ago: the usual ports where they
+/// are, and never the same twice.
+fn free_addresses() -> anyhow::Result<[SocketAddr; 2]> {
+    let held = [8080, 9090].map(|usual| {
+        TcpListener::bind((Ipv4Addr::LOCALHOST, usual))
+            .or_else(|_taken| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
+    });
+    let [listen, admin] = held;
+    Ok([listen?.local_addr()?, admin?.local_addr()?])
 }

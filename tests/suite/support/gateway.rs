@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -286,9 +287,20 @@ fn verb(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-pub fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
+/// A loopback address that nobody listens on. It is told once in this process and
+/// lies below the ports that systems give to outgoing connections, so that no
+/// other test takes it before the gateway does, or between two of its lives.
+fn free_address() -> SocketAddr {
+    const FIRST: u32 = 12_000;
+    const COUNT: u32 = 20_000;
+    static TOLD: AtomicU32 = AtomicU32::new(0);
+    // Suites that run side by side begin at different places.
+    let start = std::process::id().wrapping_mul(97);
+    (0..COUNT)
+        .map(|_| {
+            let port = FIRST + start.wrapping_add(TOLD.fetch_add(1, Ordering::Relaxed)) % COUNT;
+            SocketAddr::from(([127, 0, 0, 1], u16::try_from(port).unwrap()))
+        })
+        .find(|address| TcpListener::bind(address).is_ok())
+        .expect("a port of twenty thousand is free")
 }

@@ -1,5 +1,7 @@
-//! What the page about vendors says: its files are valid, what it names is
-//! there, and what is there is named.
+//! What the pages say is so: their files are sound, their commands run, what they
+//! name is there, and what is there is named.
+
+mod cookbook;
 
 use std::path::Path;
 
@@ -7,13 +9,16 @@ use serde_json::Value;
 
 use crate::support::gateway::hookfan;
 
-/// The page about vendors.
-pub fn page() -> String {
-    std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/vendors.md")).unwrap()
+/// A page of `docs`.
+pub fn page(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("docs")
+        .join(name);
+    std::fs::read_to_string(path).unwrap()
 }
 
-/// What stands between the fences of each block that begins with these words.
-pub fn blocks(page: &str, words: &str) -> Vec<String> {
+/// Every fenced block: the words it begins with, and what stands inside.
+fn fences(page: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut lines = page.lines();
     while let Some(line) = lines.next() {
@@ -21,11 +26,18 @@ pub fn blocks(page: &str, words: &str) -> Vec<String> {
             continue;
         };
         let inside: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
-        if said == words {
-            found.push(inside.join("\n"));
-        }
+        found.push((said.to_owned(), inside.join("\n")));
     }
     found
+}
+
+/// What stands in each block that begins with these words.
+pub fn blocks(page: &str, words: &str) -> Vec<String> {
+    let found = fences(page).into_iter();
+    found
+        .filter(|(said, _)| said == words)
+        .map(|(_, inside)| inside)
+        .collect()
 }
 
 /// What `hookfan check` says of a file with this text.
@@ -39,7 +51,7 @@ fn complaints(text: &str) -> Vec<Value> {
 
 #[test]
 fn every_whole_file_of_the_page_is_sound() {
-    let files = blocks(&page(), "toml complete");
+    let files = blocks(&page("vendors.md"), "toml complete");
     assert!(files.len() >= 3, "{}", files.len());
     for file in files {
         let said = complaints(&file);
@@ -73,7 +85,7 @@ const CAST: &[(&str, &str, &str)] = &[
 
 #[test]
 fn every_fragment_of_the_page_is_sound_among_what_it_mentions() {
-    let fragments = blocks(&page(), "toml fragment");
+    let fragments = blocks(&page("vendors.md"), "toml fragment");
     assert!(fragments.len() >= 10, "{}", fragments.len());
     for fragment in fragments {
         let mut file = fragment.clone();
@@ -88,7 +100,7 @@ fn every_fragment_of_the_page_is_sound_among_what_it_mentions() {
             .collect();
         assert!(errors.is_empty(), "{errors:#?}\nin\n{file}");
     }
-    let bare = blocks(&page(), "toml");
+    let bare = blocks(&page("vendors.md"), "toml");
     assert!(bare.is_empty(), "say `complete` or `fragment`: {bare:#?}");
 }
 
@@ -116,7 +128,7 @@ fn code() -> String {
 
 #[test]
 fn every_row_of_the_coverage_names_a_test_that_exists_or_says_why_not() {
-    let (page, code) = (page(), code());
+    let (page, code) = (page("vendors.md"), code());
     let (_, coverage) = page.split_once("## 11. Coverage").unwrap();
     let mut rows = 0;
     for line in coverage.lines().filter(|line| line.starts_with("| ")) {
@@ -137,7 +149,7 @@ fn every_row_of_the_coverage_names_a_test_that_exists_or_says_why_not() {
 
 #[test]
 fn every_kind_action_and_guard_stands_in_the_page() {
-    let page = page();
+    let page = page("vendors.md");
     for vendor in hookfan::vendor::VENDORS {
         let destination = vendor.destination.as_ref().filter(|entry| entry.chat);
         let words = destination.map_or(&[][..], |entry| entry.actions);

@@ -82,7 +82,7 @@ impl Bridge {
             Faults::default(),
         );
         let anything = format!("\nbase_url = \"{}\"\nallow_private = true", dixa.url());
-        let file = pages::blocks(&pages::page(), "toml complete")
+        let file = pages::blocks(&pages::page("vendors.md"), "toml complete")
             .into_iter()
             .find(|file| file.contains("[destination.rooms]"))
             .unwrap();

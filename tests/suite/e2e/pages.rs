@@ -1,6 +1,7 @@
 //! What the pages say is so: their files are sound, their commands run, what they
 //! name is there, and what is there is named.
 
+mod commands;
 mod cookbook;
 
 use std::path::Path;

@@ -26,6 +26,8 @@ mod run;
 mod select;
 mod send;
 mod status;
+#[cfg(feature = "otel")]
+mod traces;
 
 /// Exit codes, as PRODUCT's section 2 has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
+use crate::trace::{self, Trace};
 
 /// Declares a name: a cheap-to-clone piece of text that cannot be mistaken for
 /// another name.
@@ -184,6 +185,11 @@ pub struct Event {
 }
 
 impl Event {
+    /// The trace that the event came with, if it came with one.
+    pub fn trace(&self) -> Option<Trace> {
+        Trace::read(self.header(trace::TRACEPARENT)?)
+    }
+
     /// The first header of this lower-case name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers

@@ -22,6 +22,7 @@ pub mod secret;
 pub mod decode;
 pub mod clock;
 pub mod metrics;
+pub mod trace;
 
 // The vendors: who sends, who is sent to.
 pub mod vendor;

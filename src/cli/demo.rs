@@ -46,7 +46,7 @@ pub(super) struct Demo {
 
 impl Demo {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
-        run::start_logging(&self.log, false)?;
+        run::start_logging(&self.log, false, None)?;
         install_tls();
         let folder = std::env::temp_dir().join(format!("hookfan-demo-{}", std::process::id()));
         std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;

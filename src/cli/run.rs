@@ -4,8 +4,12 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
 
+#[cfg(feature = "otel")]
+use super::traces;
 use super::{ConfigFile, Exit, colour, complain, install_tls};
 use crate::admin::Command;
 use crate::clock::Clock;
@@ -33,35 +37,58 @@ pub(super) struct Run {
     /// human or json
     #[arg(long, default_value = "human", value_parser = ["human", "json"], env = "HOOKFAN_LOG_FORMAT")]
     log_format: String,
+    /// Send spans to the OpenTelemetry collector at this base URL
+    #[cfg(feature = "otel")]
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
+    traces: Option<String>,
 }
 
 impl Run {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
-        start_logging(&self.log, self.log_format == "json")?;
+        #[cfg(feature = "otel")]
+        let (spans, export) = match self.traces.as_deref().map(traces::to).transpose()? {
+            Some((spans, export)) => (Some(spans.boxed()), Some(export)),
+            None => (None, None),
+        };
+        #[cfg(not(feature = "otel"))]
+        let spans = None;
+        start_logging(&self.log, self.log_format == "json", spans)?;
         install_tls();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .thread_name("hookfan")
             .build()?;
-        let exit = runtime.block_on(serve(self.config.config));
+        let serve = serve(self.config.config);
+        #[cfg(feature = "otel")]
+        let serve = traces::beside(export, serve);
+        let exit = runtime.block_on(serve);
         // A blocking read that hangs on a dead disk must not hold up the exit.
         runtime.shutdown_timeout(std::time::Duration::from_secs(1));
         exit
     }
 }
 
+/// What else hears of our log lines.
+type Listener = Box<dyn Layer<Registry> + Send + Sync>;
+
 /// One line per thing that ends, on standard error.
-pub(super) fn start_logging(filter: &str, json: bool) -> anyhow::Result<()> {
+pub(super) fn start_logging(
+    filter: &str,
+    json: bool,
+    listener: Option<Listener>,
+) -> anyhow::Result<()> {
     let filter =
         EnvFilter::try_new(filter).with_context(|| format!("--log {filter:?} is no filter"))?;
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_target(false);
+    let heard = tracing_subscriber::registry().with(listener);
     let started = if json {
-        lines.json().flatten_event(true).try_init()
+        let lines = lines.json().flatten_event(true);
+        heard.with(lines.with_filter(filter)).try_init()
     } else {
-        lines.with_ansi(colour()).try_init()
+        let lines = lines.with_ansi(colour());
+        heard.with(lines.with_filter(filter)).try_init()
     };
     started.map_err(|error| anyhow::anyhow!("logging: {error}"))
 }

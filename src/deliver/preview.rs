@@ -1,6 +1,6 @@
 //! What would be sent, for `explain`; nothing is.
 
-use super::request::{headers, write};
+use super::request::{Attempted, headers, write};
 use super::{Destination, talk};
 use crate::transform::{Outgoing, Unsendable};
 use crate::vendor::Call;
@@ -24,6 +24,12 @@ pub fn preview(
             Step::Done => return Ok(None),
         },
     };
-    outgoing.headers = headers(&outgoing, call.event, 1, call.now, sign_standard)?;
+    let attempted = Attempted {
+        event: call.event,
+        destination: &destination.name,
+        number: 1,
+        now: call.now,
+    };
+    outgoing.headers = headers(&outgoing, attempted, sign_standard)?;
     Ok(Some(outgoing))
 }

@@ -12,6 +12,7 @@ use crate::clock::Timestamp;
 use crate::event::{DestinationName, EventId};
 use crate::metrics::Metrics;
 use crate::settle::{Outcome, Settlement, Verdict};
+use crate::trace::Trace;
 
 /// One worker's voice. The series are looked up once, not per attempt.
 #[derive(Debug)]
@@ -33,6 +34,7 @@ pub(super) struct Report {
 #[derive(Debug)]
 pub(super) struct Judged<'a> {
     pub event: EventId,
+    pub trace: Option<Trace>,
     pub attempt: u32,
     pub outcome: &'a Outcome,
     pub took: Duration,
@@ -123,6 +125,7 @@ impl Report {
     pub(super) fn judged(&self, judged: &Judged<'_>) {
         let Judged {
             event,
+            trace,
             attempt,
             outcome,
             took,
@@ -150,10 +153,11 @@ impl Report {
         };
         let took_ms = millis(*took);
         let (outcome, status) = (outcome.label(), outcome.status());
+        let trace = trace.map(tracing::field::display);
         if failed {
-            tracing::info!(destination = %self.name, %event, attempt, outcome, status, took_ms, verdict, "attempt.judged");
+            tracing::info!(destination = %self.name, %event, attempt, outcome, status, took_ms, verdict, trace, "attempt.judged");
         } else {
-            tracing::debug!(destination = %self.name, %event, attempt, outcome, status, took_ms, verdict, "attempt.judged");
+            tracing::debug!(destination = %self.name, %event, attempt, outcome, status, took_ms, verdict, trace, "attempt.judged");
         }
     }
 

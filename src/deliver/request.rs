@@ -14,9 +14,10 @@ use url::Position;
 use super::Destination;
 use super::attempt::Sent;
 use crate::clock::Timestamp;
-use crate::event::Event;
+use crate::event::{DestinationName, Event};
 use crate::secret::Secret;
 use crate::settle::Reason;
+use crate::trace;
 use crate::transform::{Outgoing, Unsendable};
 use crate::vendor::Call;
 
@@ -34,15 +35,23 @@ pub(super) fn write(destination: &Destination, call: &Call<'_>) -> Result<Outgoi
     })
 }
 
-/// The bytes of attempt number `attempt`.
+/// One try of one copy: what is said of it in every request it takes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Attempted<'a> {
+    pub event: &'a Event,
+    pub destination: &'a DestinationName,
+    /// From 1.
+    pub number: u32,
+    pub now: Timestamp,
+}
+
+/// The bytes of one request of an attempt.
 pub(super) fn request(
     outgoing: &Outgoing,
-    event: &Event,
-    attempt: u32,
-    now: Timestamp,
+    attempted: Attempted<'_>,
     sign: Signer,
 ) -> Result<Sent, Unsendable> {
-    let headers = headers(outgoing, event, attempt, now, sign)?;
+    let headers = headers(outgoing, attempted, sign)?;
     with_headers(outgoing, headers)
 }
 
@@ -73,16 +82,16 @@ fn with_headers(outgoing: &Outgoing, headers: HeaderMap) -> Result<Sent, Unsenda
 /// All headers of the wire: ours, then the writer's.
 pub(super) fn headers(
     outgoing: &Outgoing,
-    event: &Event,
-    attempt: u32,
-    now: Timestamp,
+    attempted: Attempted<'_>,
     sign: Signer,
 ) -> Result<HeaderMap, Unsendable> {
+    let (event, now) = (attempted.event, attempted.now);
     let id = event.id.to_string();
     let mut headers = ours(outgoing)?;
     headers.insert(WEBHOOK_ID, value(&id)?);
-    headers.insert(ATTEMPT, HeaderValue::from(attempt));
+    headers.insert(ATTEMPT, HeaderValue::from(attempted.number));
     headers.insert(HOPS, HeaderValue::from(u16::from(event.hops) + 1));
+    traced(&mut headers, attempted)?;
     if let Some(secret) = &outgoing.sign {
         for (name, signed) in sign(secret, &id, &outgoing.body, now) {
             let name = HeaderName::from_bytes(name.as_bytes())
@@ -94,6 +103,23 @@ pub(super) fn headers(
     }
     theirs(outgoing, &mut headers);
     Ok(headers)
+}
+
+/// A trace that the event came with goes on, in a span of this attempt's own.
+fn traced(headers: &mut HeaderMap, attempted: Attempted<'_>) -> Result<(), Unsendable> {
+    let event = attempted.event;
+    let Some(trace) = event.trace() else {
+        return Ok(());
+    };
+    let destination = attempted.destination.as_str();
+    let span = trace::attempted(event.id.to_bytes(), destination, attempted.number);
+    headers.insert(trace::TRACEPARENT, value(&trace.written(span))?);
+    for (name, state) in &event.headers {
+        if **name == *trace::TRACESTATE {
+            headers.append(trace::TRACESTATE, value(state)?);
+        }
+    }
+    Ok(())
 }
 
 /// What every request of ours carries.

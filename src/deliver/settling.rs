@@ -170,6 +170,7 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
         let event = &delivery.stored.event;
         self.report.judged(&Judged {
             event: event.id,
+            trace: event.trace(),
             attempt: number,
             outcome,
             took,

@@ -14,7 +14,8 @@ use tower::{Service, ServiceExt};
 use super::account::{Alone, Desk};
 use super::answer::{Reading, cut};
 use super::attempt::{Answer, Head, Sent, Silence};
-use super::{Destination, Intake, request};
+use super::request::{self, Attempted};
+use super::{Destination, Intake};
 use crate::clock::Clock;
 use crate::link::{Change, What};
 use crate::links::{Edit, Links};
@@ -280,14 +281,13 @@ impl Talk {
         C::Future: Send,
     {
         let means = &self.means;
-        let event = &self.delivery.stored.event;
-        let request = request::request(
-            &ask.request,
-            event,
-            self.number,
-            means.clock.now(),
-            means.sign,
-        );
+        let attempted = Attempted {
+            event: &self.delivery.stored.event,
+            destination: &self.destination.name,
+            number: self.number,
+            now: means.clock.now(),
+        };
+        let request = request::request(&ask.request, attempted, means.sign);
         let request = request.map_err(Answer::instead)?;
         let reading = Reading::of(&self.destination, &ask.request, &request, &means.clock);
         means.desk.draw().await;

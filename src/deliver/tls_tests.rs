@@ -90,14 +90,13 @@ async fn attempt(destination: &Destination, url: &str) -> Answer {
         redact: Vec::new(),
         late: false,
     };
-    let request = request::request(
-        &outgoing,
-        &sample::event(1, None, "message"),
-        1,
-        sample::start(),
-        |_, _, _, _| unreachable!(),
-    )
-    .unwrap();
+    let attempted = request::Attempted {
+        event: &sample::event(1, None, "message"),
+        destination: &destination.name,
+        number: 1,
+        now: sample::start(),
+    };
+    let request = request::request(&outgoing, attempted, |_, _, _, _| unreachable!()).unwrap();
     let mut stack = Stack::new(
         destination,
         &sample::memory(destination),

@@ -47,7 +47,13 @@ pub(super) async fn attempt(stack: &mut Stack, outgoing: &Outgoing) -> Answer {
         hops: 2,
         ..sample::event(1, None, "message")
     };
-    let request = request::request(outgoing, &event, 3, sample::start(), sign).unwrap();
+    let attempted = request::Attempted {
+        event: &event,
+        destination: &local().name,
+        number: 3,
+        now: sample::start(),
+    };
+    let request = request::request(outgoing, attempted, sign).unwrap();
     let reading = super::answer::Reading {
         secrets: outgoing.redact.clone(),
         ..sample::reading()

@@ -21,9 +21,10 @@ use super::attempt::{Answer, Client};
 use super::lanes::{LaneId, Lanes, Tried, Turn};
 use super::ledger::Ledger;
 use super::report::Report;
+use super::request::{self, Attempted};
 use super::stack::{Memory, Stack, Try};
 use super::talk::{self, Talk};
-use super::{Destination, Means, Order, State, request};
+use super::{Destination, Means, Order, State};
 use crate::clock::Timestamp;
 use crate::event::{DestinationName, Event, Offset};
 use crate::log::Delivery;
@@ -345,13 +346,13 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
     }
 
     fn launch(&mut self, turn: Turn, delivery: Delivery, outgoing: Outgoing) {
-        let request = request::request(
-            &outgoing,
-            &delivery.stored.event,
-            next_number(&turn, &delivery),
-            self.means.clock.now(),
-            self.means.sign,
-        );
+        let attempted = Attempted {
+            event: &delivery.stored.event,
+            destination: &self.destination.name,
+            number: next_number(&turn, &delivery),
+            now: self.means.clock.now(),
+        };
+        let request = request::request(&outgoing, attempted, self.means.sign);
         match request {
             Ok(request) => {
                 let clock = &self.means.clock;

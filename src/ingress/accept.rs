@@ -23,6 +23,7 @@ use crate::event::EventType;
 use crate::log::{AppendError, Receipt};
 use crate::metrics::Metrics;
 use crate::payload::Payload;
+use crate::trace::{TRACEPARENT, Trace};
 use crate::vendor::{Reading, Webhook};
 
 /// What `webhooks_total` calls a source that is none of ours.
@@ -74,19 +75,23 @@ impl Door {
         };
         let ingress = &self.ingress;
         let batch = ingress.batch(front, source, &passage, readings).await?;
-        self.append(front, source, batch, admitted.share).await
+        let trace = came_with(&passage.headers);
+        let receipts = self.append(front, batch, admitted.share).await?;
+        let taken = taken(&receipts);
+        let took_ms = arrival.first_byte_at.elapsed().as_millis();
+        tracing::debug!(source = %source.name, id = taken.id.map(tracing::field::display), events = receipts.len(), deliveries = taken.deliveries, duplicate = taken.duplicate, took_ms, trace = trace.map(tracing::field::display), "event.accepted");
+        Ok(taken.answer())
     }
 
     /// Durable, then answered; or 503, because the fault is never the sender's.
     async fn append(
         &self,
         front: &Front,
-        source: &Source,
         batch: Batch,
         share: Share,
-    ) -> Result<Answer, Refused> {
+    ) -> Result<Vec<Receipt>, Refused> {
         if batch.is_empty() {
-            return Ok(taken(&[]).answer());
+            return Ok(Vec::new());
         }
         let late = || {
             Refused::new(StatusCode::SERVICE_UNAVAILABLE, "answer_deadline")
@@ -102,14 +107,11 @@ impl Door {
             let _held = share;
             batch.append(&log, &links).await
         };
-        let receipts = match self.late.within(front.limits.answer, append).await {
-            Some(appended) => appended.map_err(|error: AppendError| unavailable(&error))?,
+        match self.late.within(front.limits.answer, append).await {
+            Some(appended) => appended.map_err(|error: AppendError| unavailable(&error)),
             // It goes on; if it succeeds, the sender's retry is a duplicate or a second copy.
-            None => return Err(late()),
-        };
-        let taken = taken(&receipts);
-        tracing::debug!(source = %source.name, id = ?taken.id, events = receipts.len(), deliveries = taken.deliveries, duplicate = taken.duplicate, "event.accepted");
-        Ok(taken.answer())
+            None => Err(late()),
+        }
     }
 
     fn say(&self, source: &str, code: u16, why: &'static str, detail: &str, peer: IpAddr) {
@@ -164,6 +166,12 @@ impl Source {
     pub fn kept(&self, headers: &http::HeaderMap) -> Vec<(Arc<str>, Arc<str>)> {
         kept(headers, &self.reader.headers(), &self.auth.proof_headers())
     }
+}
+
+/// The trace that a webhook with these headers came with.
+fn came_with(headers: &[(Arc<str>, Arc<str>)]) -> Option<Trace> {
+    let header = headers.iter().find(|(name, _)| **name == *TRACEPARENT);
+    Trace::read(&header?.1)
 }
 
 fn taken(receipts: &[Receipt]) -> Taken {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// Rows from the bottom up. A module may import from any lower row and from
 /// nothing in its own.
 const LAYERS: [&[&str]; 14] = [
-    &["clock", "secret", "payload", "metrics"],
+    &["clock", "secret", "payload", "metrics", "trace"],
     &["event", "link", "decode"],
     &["message"],
     &["expression"],
@@ -24,7 +24,8 @@ const LAYERS: [&[&str]; 14] = [
 ];
 
 /// Modules that decide: no I/O, not async, no clock.
-const PURE: [&str; 11] = [
+const PURE: [&str; 12] = [
+    "trace",
     "secret",
     "payload",
     "event",

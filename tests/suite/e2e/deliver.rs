@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use crate::support::eventually;
 use crate::support::gateway::Gateway;
+use crate::support::http::ask;
 use crate::support::receiver::{Receiver, Reply};
-use crate::support::sender::{message, qiscus};
+use crate::support::sender::{message, qiscus, signed};
 
 fn rules(receiver: &Receiver, more: &str) -> String {
     format!(
@@ -109,6 +110,47 @@ fn an_untouched_copy_is_byte_for_byte_and_its_head_is_known() {
         .map(|(name, value)| (name.to_owned(), value))
         .collect();
     assert_eq!(head, expected);
+}
+
+/// W3C Trace Context: the trace goes on, each attempt in a span of its own; what
+/// is malformed goes no further.
+#[test]
+fn a_trace_goes_on_through_every_attempt() {
+    let turn = AtomicUsize::new(0);
+    let receiver = Receiver::answering(move |_| match turn.fetch_add(1, Ordering::Relaxed) {
+        0 => Reply::Status(503),
+        _ => Reply::Status(200),
+    });
+    let retry = "retry = { delays = [\"20ms\"], for = \"1m\" }";
+    let gateway = Gateway::start(&rules(&receiver, retry));
+    let came = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let post = |id: &str, traceparent: &str| {
+        let body = message(1, id, "x");
+        let mut headers = signed(&body);
+        headers.push(("traceparent".to_owned(), traceparent.to_owned()));
+        headers.push(("tracestate".to_owned(), "vendor=a".to_owned()));
+        let answer = ask(gateway.ingress, "POST", "/hooks/qiscus", &headers, &body).unwrap();
+        assert_eq!(answer.status, 200);
+    };
+    post("one", came);
+    let tried = receiver.gets(2);
+    let spans: Vec<&str> = tried
+        .iter()
+        .map(|arrived| arrived.request.header("traceparent").unwrap())
+        .collect();
+    for span in &spans {
+        assert!(
+            span.starts_with(&came[..36]) && span.ends_with("-01"),
+            "{span}"
+        );
+        assert_ne!(*span, came);
+    }
+    assert_ne!(spans[0], spans[1]);
+    assert_eq!(tried[1].request.header("tracestate"), Some("vendor=a"));
+    post("two", &came.replace("0af7", "0AF7"));
+    let arrived = receiver.gets(3);
+    assert_eq!(arrived[2].request.header("traceparent"), None);
+    assert_eq!(arrived[2].request.header("tracestate"), None);
 }
 
 #[test]
@@ -307,8 +349,7 @@ fn two_gateways_in_a_ring_stop_at_the_fifth_hop() {
     std::fs::write(second.file(), ring(&second, &first)).unwrap();
     first.run();
     second.run();
-    let answer =
-        crate::support::http::ask(first.ingress, "POST", "/hooks/any", &[], b"{}").unwrap();
+    let answer = ask(first.ingress, "POST", "/hooks/any", &[], b"{}").unwrap();
     assert_eq!(answer.status, 200);
     eventually("the loop to be stopped", Duration::from_secs(10), || {
         let stopped = |gateway: &Gateway| {

@@ -27,6 +27,7 @@ use crate::route::RouteTable;
 use crate::vendor::Reading;
 
 pub mod apply;
+pub mod notify;
 
 /// How often accounts without a worker are looked for.
 const HOUSEKEEPING: std::time::Duration = std::time::Duration::from_secs(5);
@@ -89,6 +90,7 @@ pub struct Gateway {
     chores: JoinSet<()>,
     drain: CancellationToken,
     watcher: Watcher,
+    supervisor: notify::Supervisor,
 }
 
 impl Gateway {
@@ -157,6 +159,7 @@ impl Gateway {
             leaving: HashSet::new(),
             chores: JoinSet::new(),
             drain: CancellationToken::new(),
+            supervisor: notify::Supervisor::default(),
         };
         gateway.start_workers().await;
         gateway.note_applied();
@@ -166,6 +169,12 @@ impl Gateway {
     /// A handle for the operator's side, and for whoever embeds the gateway.
     pub fn house(&self) -> House {
         self.house.clone()
+    }
+
+    /// Whom to tell how it goes; nobody, if this is not called.
+    pub fn supervised(mut self, supervisor: notify::Supervisor) -> Self {
+        self.supervisor = supervisor;
+        self
     }
 
     /// Runs until `stop` is cancelled or the disk fails, then drains.
@@ -184,8 +193,13 @@ impl Gateway {
                 admin_drain.clone(),
             ));
         }
+        self.supervisor.ready(&self.house);
+        let mut informed: JoinSet<()> = JoinSet::new();
+        let supervisor = self.supervisor.clone();
+        informed.spawn(supervisor.keep_informed(self.house.clone()));
         let ended = self.steer(&stop, &mut edges).await;
         let ended = self.finish(ended, edges).await;
+        informed.shutdown().await;
         admin_drain.cancel();
         while admin_task.join_next().await.is_some() {}
         ended
@@ -256,6 +270,7 @@ impl Gateway {
     async fn finish(&mut self, ended: Option<Ended>, mut edges: JoinSet<()>) -> Ended {
         let patience = self.house.front.load().limits.drain;
         tracing::info!(?patience, "draining");
+        self.supervisor.stopping(patience);
         self.drain.cancel();
         let landed = async {
             while edges.join_next().await.is_some() {}

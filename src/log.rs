@@ -356,12 +356,18 @@ impl Log {
     /// `Err` says why an append would fail now (disk full, poisoned, stalled
     /// for 5 s or more).
     pub fn health(&self) -> Result<(), String> {
+        self.moves()?;
+        if self.shared().full.load(Ordering::Relaxed) {
+            return Err(AppendError::DiskFull.to_string());
+        }
+        Ok(())
+    }
+
+    /// As [`Log::health`], but a full disk is no reason: the writer is at work.
+    pub fn moves(&self) -> Result<(), String> {
         let shared = self.shared();
         if shared.poison.is_cancelled() {
             return Err(AppendError::Poisoned.to_string());
-        }
-        if shared.full.load(Ordering::Relaxed) {
-            return Err(AppendError::DiskFull.to_string());
         }
         let busy = shared.busy_since.load(Ordering::Relaxed);
         match stalled(busy, shared.elapsed_ms()) {

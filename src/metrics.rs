@@ -10,6 +10,16 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+/// What `connections_refused_total` tells apart.
+pub const REFUSED_WHY: [&str; 6] = [
+    "connections",
+    "connections_per_ip",
+    "accept",
+    "first_byte",
+    "tls",
+    "tls_timeout",
+];
+
 /// All families. Fields are named as the metrics are, without the prefix.
 #[derive(Debug)]
 pub struct Metrics {
@@ -20,7 +30,11 @@ pub struct Metrics {
     pub events_duplicate_total: IntCounterVec,
     pub accept_seconds: Histogram,
     pub log_sync_seconds: Histogram,
+    pub ready: IntGauge,
     pub log_bytes: IntGauge,
+    pub log_max_bytes: IntGauge,
+    pub disk_free_bytes: IntGauge,
+    pub disk_min_free_bytes: IntGauge,
     pub log_quarantined_total: IntCounterVec,
     pub deliveries_owed_total: IntCounterVec,
     pub deliveries_settled_total: IntCounterVec,
@@ -106,6 +120,8 @@ impl Metrics {
             let opts = HistogramOpts::new(name(metric), help).buckets(buckets.to_vec());
             register(&registry, HistogramVec::new(opts, &["destination"]))
         };
+        let plain =
+            |metric: &str, help: &str| register(&registry, IntGauge::new(name(metric), help));
         let metrics = Self {
             webhooks_total: counter(
                 "webhooks_total",
@@ -132,9 +148,13 @@ impl Metrics {
                 "From a request's first byte to its answer.",
             ),
             log_sync_seconds: histogram("log_sync_seconds", "One fdatasync of the log."),
-            log_bytes: register(
-                &registry,
-                IntGauge::new(name("log_bytes"), "Bytes on disk in the data folder."),
+            ready: plain("ready", "1 while /readyz says yes."),
+            log_bytes: plain("log_bytes", "Bytes on disk in the data folder."),
+            log_max_bytes: plain("log_max_bytes", "What log.max_disk allows of them."),
+            disk_free_bytes: plain("disk_free_bytes", "Free bytes where the data folder is."),
+            disk_min_free_bytes: plain(
+                "disk_min_free_bytes",
+                "Below so many free bytes (log.min_free) the answer is 503.",
             ),
             log_quarantined_total: counter(
                 "log_quarantined_total",
@@ -236,6 +256,17 @@ impl Metrics {
             .build_info
             .with_label_values(&[env!("CARGO_PKG_VERSION")])
             .set(1);
+        // A rate needs a zero to start from, so that the first one counts.
+        metrics
+            .log_quarantined_total
+            .with_label_values::<&str>(&[])
+            .inc_by(0);
+        for why in REFUSED_WHY {
+            metrics
+                .connections_refused_total
+                .with_label_values(&[why])
+                .inc_by(0);
+        }
         metrics
     }
 

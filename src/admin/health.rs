@@ -78,12 +78,28 @@ impl Progress {
 
 /// `/readyz`: 200 or 503 with the reasons, one a line.
 pub fn ready(house: &House) -> Response<Full<Bytes>> {
-    let mut reasons: Vec<String> = house.log.health().err().into_iter().collect();
-    reasons.extend(standing_still(house));
+    let reasons = unready(house);
     if reasons.is_empty() {
         return text_answer(StatusCode::OK, "ok\n".to_owned());
     }
     text_answer(StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n") + "\n")
+}
+
+/// Why `/readyz` says no, if it does.
+fn unready(house: &House) -> Vec<String> {
+    let mut reasons: Vec<String> = house.log.health().err().into_iter().collect();
+    reasons.extend(standing_still(house));
+    reasons
+}
+
+/// What a restart may mend, if anything: a log that is poisoned or hangs, and
+/// machinery of ours that stands still. A full disk is none of it: a new
+/// process would find it as full, and deliveries, which make room, would lose
+/// what they have in the air.
+pub fn broken(house: &House) -> Vec<String> {
+    let mut reasons: Vec<String> = house.log.moves().err().into_iter().collect();
+    reasons.extend(standing_still(house));
+    reasons
 }
 
 #[allow(
@@ -168,6 +184,7 @@ pub fn metrics(house: &House) -> String {
         set(&metrics.events_unrouted_total, &[name], totals.unrouted);
         set(&metrics.events_duplicate_total, &[name], totals.duplicate);
     }
+    metrics.ready.set(i64::from(unready(house).is_empty()));
     metrics.log_bytes.set(gauge(house.log.disk_bytes()));
     metrics.render()
 }

@@ -13,6 +13,7 @@ use super::traces;
 use super::{ConfigFile, Exit, colour, complain, install_tls};
 use crate::admin::Command;
 use crate::clock::Clock;
+use crate::gateway::notify::Supervisor;
 use crate::gateway::{Ended, Gateway, StartError};
 use crate::log::OpenError;
 
@@ -94,9 +95,17 @@ pub(super) fn start_logging(
 }
 
 async fn serve(path: std::path::PathBuf) -> anyhow::Result<Exit> {
+    let supervisor = Supervisor::from_environment().unwrap_or_else(|error| {
+        tracing::warn!(%error, "NOTIFY_SOCKET: the service manager cannot be told");
+        Supervisor::default()
+    });
+    supervisor.status("reading the configuration and the log");
     let gateway = match Gateway::open(path, Clock::system()).await {
-        Ok(gateway) => gateway,
-        Err(error) => return Ok(explain_start(&error)),
+        Ok(gateway) => gateway.supervised(supervisor),
+        Err(error) => {
+            supervisor.status(&format!("not started: {error}"));
+            return Ok(explain_start(&error));
+        }
     };
     tracing::info!(webhooks = %gateway.ingress, admin = %gateway.admin, "serving");
     let stop = CancellationToken::new();

@@ -16,6 +16,13 @@ impl Gateway {
     /// Reads the file again and applies it, or keeps the one in force. `Ok` is
     /// the hash now in force.
     pub(super) async fn reload(&mut self) -> Result<String, Value> {
+        self.supervisor.reloading();
+        let said = self.reload_and_say().await;
+        self.supervisor.reloaded(&self.house);
+        said
+    }
+
+    async fn reload_and_say(&mut self) -> Result<String, Value> {
         match self.try_reload().await {
             Ok(hash) => {
                 tracing::info!(hash, "config.applied");

@@ -128,6 +128,10 @@ pub(super) fn open(
 }
 
 fn say(recovery: &Recovery, shared: &Shared) {
+    let gauge = |bytes| i64::try_from(bytes).unwrap_or(i64::MAX);
+    let (metrics, settings) = (&shared.metrics, &shared.settings);
+    metrics.log_max_bytes.set(gauge(settings.max_disk));
+    metrics.disk_min_free_bytes.set(gauge(settings.min_free));
     shared
         .metrics
         .log_quarantined_total

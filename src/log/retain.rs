@@ -60,6 +60,9 @@ impl Writer {
             self.expire(now)?;
         }
         self.count_bytes()?;
+        if let Err(error) = self.free() {
+            tracing::warn!(%error, "the disk's free space is not told");
+        }
         for account in self.shared.all_accounts() {
             if let Err(error) = account.peek(&self.shared) {
                 tracing::warn!(destination = %account.name, %error, "reading the log failed");

@@ -108,10 +108,17 @@ impl Writer {
         if let Some(room) = self.batch.room {
             return Ok(room);
         }
-        let free = self.shared.disk.free(&self.shared.settings.data_dir)?;
-        let room = free >= self.shared.settings.min_free;
+        let room = self.free()? >= self.shared.settings.min_free;
         self.batch.room = Some(room);
         Ok(room)
+    }
+
+    /// Free bytes of the disk, noted for the next scrape.
+    pub(super) fn free(&self) -> io::Result<u64> {
+        let free = self.shared.disk.free(&self.shared.settings.data_dir)?;
+        let gauge = &self.shared.metrics.disk_free_bytes;
+        gauge.set(i64::try_from(free).unwrap_or(i64::MAX));
+        Ok(free)
     }
 
     fn within_max_disk(&mut self, more: u64) -> Result<bool, Broken> {

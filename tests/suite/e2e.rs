@@ -4,6 +4,7 @@ mod accept;
 mod bridge;
 mod dead;
 mod deliver;
+mod deploy;
 pub mod emulators;
 mod house;
 mod linked;

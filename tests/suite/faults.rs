@@ -12,4 +12,4 @@ mod quiq;
 mod reload;
 mod secrets;
 mod strangers;
-mod sync;
+pub mod sync;

@@ -15,7 +15,7 @@ use super::kill::text_of;
 
 /// Compiles the library that stands before libc's syncs. Whoever can link a
 /// Rust binary has a `cc`.
-fn failing_sync(folder: &Path) -> PathBuf {
+pub fn failing_sync(folder: &Path) -> PathBuf {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite/fixtures/failing_sync.c");
     let library = folder.join("failing_sync.so");
     let compiled = Command::new("cc")

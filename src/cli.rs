@@ -19,6 +19,7 @@ mod demo;
 mod emulate;
 mod events;
 mod explain;
+mod health;
 mod links;
 mod log;
 mod print;
@@ -84,6 +85,8 @@ enum Verb {
     Send(send::Send),
     /// Show what each destination of a running gateway is doing
     Status(status::Status),
+    /// Say by the exit code whether a running gateway is ready
+    Health(health::Health),
     /// Look at what the log holds
     #[command(subcommand)]
     Events(events::Events),
@@ -188,6 +191,7 @@ impl Command {
             Verb::Demo(demo) => demo.run(),
             Verb::Send(send) => send.run(),
             Verb::Status(status) => status.run(),
+            Verb::Health(health) => health.run(),
             Verb::Events(events) => events.run(),
             Verb::Dead(dead) => dead.run(),
             Verb::Replay(replay) => replay.run(),

@@ -23,8 +23,10 @@ use super::head::Refusal;
 /// room for what may never come.
 const READ_BYTES: usize = 16 << 10;
 /// After an answer that leaves bytes unread, this much of them is read and
-/// thrown away, for this long, so that a reset does not overtake the answer.
-const LINGER_BYTES_MAX: usize = 64 << 10;
+/// thrown away, for this long, so that a reset does not overtake the answer. It
+/// is the largest body there may be and its head: a proxy that is cut off while
+/// it sends one tells the sender 502 where we said 413.
+const LINGER_BYTES_MAX: usize = 26 << 20;
 const LINGER_MAX: Duration = Duration::from_secs(1);
 
 /// Who sets the limits and hears of refusals.

@@ -50,6 +50,7 @@ fn table(count: usize) -> RouteTable {
         when: None,
         to: vec![DestinationName::from("crm")],
         action: Action::message(),
+        written: None,
     };
     RouteTable::new((0..count).map(route).collect())
 }

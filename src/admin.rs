@@ -1,25 +1,15 @@
 //! The operator's side: health, metrics and the JSON API that the command line
 //! and the console read. It shows what is, and asks the gateway by [`Command`].
 
-use std::collections::HashMap;
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
 use dashmap::DashMap;
-use http::{Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::clock::{Clock, Timestamp};
 use crate::deliver::{Accounts, Worker};
@@ -30,21 +20,27 @@ use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::secret::Secret;
 
+pub mod answer;
+mod dispatch;
+pub mod endpoints;
 pub mod explain;
 pub mod guard;
 pub mod health;
+pub mod history;
+pub mod jobs;
 mod links;
+pub mod live;
+pub mod openapi;
 pub mod operate;
 mod remote;
+pub mod sampler;
+pub mod select;
+mod serve;
 pub mod show;
+pub mod status;
 
-/// The largest webhook that `explain` takes.
-const WEBHOOK_MAX: usize = 26 << 20;
-/// The largest body of any other action.
-const BODY_MAX: usize = 64 << 10;
-const CONNECTIONS_MAX: usize = 256;
-const HEAD_PATIENCE: Duration = Duration::from_secs(10);
-const ANSWER_PATIENCE: Duration = Duration::from_secs(60);
+pub use self::answer::Refusal;
+pub use self::serve::serve;
 
 /// What the operator's side sees of the running gateway. Clones share it.
 #[derive(Clone, Debug)]
@@ -59,6 +55,13 @@ pub struct House {
     pub workers: Arc<DashMap<DestinationName, Worker>>,
     pub progress: Arc<health::Progress>,
     pub commands: mpsc::Sender<Command>,
+    pub sampler: Arc<sampler::Sampler>,
+    pub live: Arc<live::Live>,
+    pub jobs: Arc<jobs::Jobs>,
+    /// What goes on beside the answers: looking for `live`, sampling, jobs. It
+    /// ends when `drain` is cancelled.
+    pub tasks: TaskTracker,
+    pub drain: CancellationToken,
 }
 
 impl House {
@@ -92,209 +95,8 @@ pub struct InForce {
 pub enum Command {
     /// Answers with the new hash, or with the complaints as `check --json` has them.
     Reload(oneshot::Sender<Result<String, Value>>),
-}
-
-/// An answer that is not a success: a status and a sentence for the operator.
-#[derive(Debug)]
-pub struct Refusal {
-    pub status: StatusCode,
-    pub body: Value,
-}
-
-impl Refusal {
-    pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        let title = status.canonical_reason().unwrap_or("error");
-        let body = json!({"type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail.into()});
-        Self { status, body }
-    }
-
-    fn bad_request(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, detail)
-    }
-
-    fn not_found(what: impl Into<String>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, what)
-    }
-}
-
-impl From<std::io::Error> for Refusal {
-    fn from(error: std::io::Error) -> Self {
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            format!("reading the log: {error}"),
-        )
-    }
-}
-
-impl From<crate::log::AppendError> for Refusal {
-    fn from(error: crate::log::AppendError) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
-    }
-}
-
-type Answer = Result<Response<Full<Bytes>>, Refusal>;
-
-/// Serves until `drain` is cancelled.
-pub async fn serve(listener: TcpListener, house: House, drain: CancellationToken) {
-    let mut connections: JoinSet<()> = JoinSet::new();
-    loop {
-        let stream = tokio::select! {
-            () = drain.cancelled() => break,
-            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
-            accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
-                Ok((stream, _)) => stream,
-                Err(error) => {
-                    tracing::warn!(%error, "admin.accept");
-                    tokio::time::sleep(Duration::from_millis(200)).await;
-                    continue;
-                }
-            },
-        };
-        let house = house.clone();
-        connections.spawn(async move {
-            let answer = service_fn(move |request| {
-                let house = house.clone();
-                async move { Ok::<_, Infallible>(answer(&house, request).await) }
-            });
-            let served = hyper::server::conn::http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEAD_PATIENCE)
-                .serve_connection(TokioIo::new(stream), answer)
-                .await;
-            if let Err(error) = served {
-                tracing::debug!(%error, "admin.connection");
-            }
-        });
-    }
-}
-
-/// One request to its answer: the guard first, then the table.
-async fn answer(house: &House, request: Request<Incoming>) -> Response<Full<Bytes>> {
-    let answered = match guard::admit(
-        house,
-        request.method(),
-        request.uri().path(),
-        request.headers(),
-    ) {
-        Ok(()) => match tokio::time::timeout(ANSWER_PATIENCE, dispatch(house, request)).await {
-            Ok(answered) => answered,
-            Err(_elapsed) => Err(Refusal::new(
-                StatusCode::GATEWAY_TIMEOUT,
-                "it took longer than a minute; narrow the filter",
-            )),
-        },
-        Err(refusal) => Err(refusal),
-    };
-    let mut response =
-        answered.unwrap_or_else(|refusal| json_answer(refusal.status, &refusal.body));
-    let headers = response.headers_mut();
-    headers.insert(
-        http::header::CACHE_CONTROL,
-        http::HeaderValue::from_static("no-store"),
-    );
-    headers.insert(
-        http::header::X_CONTENT_TYPE_OPTIONS,
-        http::HeaderValue::from_static("nosniff"),
-    );
-    response
-}
-
-/// The table of routes.
-async fn dispatch(house: &House, request: Request<Incoming>) -> Answer {
-    let (parts, body) = request.into_parts();
-    let query: HashMap<String, String> =
-        url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())
-            .into_owned()
-            .collect();
-    let path = parts.uri.path().trim_start_matches('/').to_owned();
-    if parts.method == Method::GET {
-        return match path.as_str() {
-            "livez" => Ok(text_answer(StatusCode::OK, "ok\n".to_owned())),
-            "readyz" => Ok(health::ready(house)),
-            "metrics" => Ok(text_answer(StatusCode::OK, health::metrics(house))),
-            "api/v1/status" => Ok(ok(&show::status(house))),
-            "api/v1/config" => Ok(ok(&show::config(house))),
-            "api/v1/events" => Ok(ok(&show::events(house, &query).await?)),
-            "api/v1/links" => Ok(ok(&links::list(house, &query).await?)),
-            "api/v1/dead" => Ok(ok(&show::dead(house, &query).await?)),
-            other => one(house, other, &query).await,
-        };
-    }
-    let webhook = path == "api/v1/explain";
-    let body = body_of(body, if webhook { WEBHOOK_MAX } else { BODY_MAX }).await?;
-    if !webhook && !body.is_empty() && !is_json(&parts.headers) {
-        let said = "changes are asked for as application/json";
-        return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, said));
-    }
-    match path.as_str() {
-        "api/v1/reload" => operate::reload(house).await,
-        "api/v1/dead:retry" => Ok(ok(&operate::dead(
-            house,
-            &json_body(&body)?,
-            operate::Dead::Retry,
-        )
-        .await?)),
-        "api/v1/dead:drop" => Ok(ok(&operate::dead(
-            house,
-            &json_body(&body)?,
-            operate::Dead::Drop,
-        )
-        .await?)),
-        "api/v1/links:set" => Ok(ok(&links::set(house, &json_body(&body)?).await?)),
-        "api/v1/links:remove" => Ok(ok(&links::remove(house, &json_body(&body)?).await?)),
-        "api/v1/backfill" => Ok(ok(&remote::backfill(house, &json_body(&body)?).await?)),
-        "api/v1/replay" => Ok(ok(&operate::replay(house, &json_body(&body)?).await?)),
-        "api/v1/explain" => Ok(ok(
-            &explain::answer(house, &parts.headers, &query, body).await?
-        )),
-        other => match other
-            .strip_prefix("api/v1/destinations/")
-            .and_then(|rest| rest.rsplit_once(':'))
-        {
-            Some((name, "pause")) => Ok(ok(&operate::pause(house, name, true)?)),
-            Some((name, "resume")) => Ok(ok(&operate::pause(house, name, false)?)),
-            Some((name, "hub-token")) => Ok(ok(&remote::hub_token(house, name).await?)),
-            _ => Err(Refusal::not_found("there is no such action")),
-        },
-    }
-}
-
-/// Pages whose path names a thing.
-async fn one(house: &House, path: &str, query: &HashMap<String, String>) -> Answer {
-    if let Some(id) = path.strip_prefix("api/v1/events/") {
-        return Ok(ok(&show::event(house, event_id(id)?).await?));
-    }
-    if let Some(id) = path.strip_prefix("api/v1/dead/") {
-        return Ok(ok(&show::dead_letter(house, id).await?));
-    }
-    let destination = path.strip_prefix("api/v1/destinations/");
-    if let Some(name) = destination.and_then(|rest| rest.strip_suffix("/conversations")) {
-        return Ok(ok(&remote::conversations(house, name, query).await?));
-    }
-    Err(Refusal::not_found("there is no such page"))
-}
-
-/// A page of another site can post forms and plain text, but not JSON.
-fn is_json(headers: &http::HeaderMap) -> bool {
-    let kind = headers.get(http::header::CONTENT_TYPE);
-    kind.and_then(|value| value.to_str().ok())
-        .is_some_and(|value| value.split(';').next() == Some("application/json"))
-}
-
-async fn body_of(body: Incoming, bytes_max: usize) -> Result<Bytes, Refusal> {
-    match Limited::new(body, bytes_max).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) => Err(Refusal::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            format!("the body could not be read: {error}"),
-        )),
-    }
-}
-
-fn json_body(body: &[u8]) -> Result<Value, Refusal> {
-    let body = if body.is_empty() { b"{}" } else { body };
-    serde_json::from_slice(body)
-        .map_err(|error| Refusal::bad_request(format!("the body is not JSON: {error}")))
+    /// Answers with the complaints about the files as they are now.
+    Check(oneshot::Sender<Value>),
 }
 
 fn event_id(text: &str) -> Result<EventId, Refusal> {
@@ -302,35 +104,15 @@ fn event_id(text: &str) -> Result<EventId, Refusal> {
         .ok_or_else(|| Refusal::bad_request(format!("{text:?} is no event id; ids are UUIDs")))
 }
 
-pub(crate) fn ok(body: &Value) -> Response<Full<Bytes>> {
-    json_answer(StatusCode::OK, body)
-}
-
-fn json_answer(status: StatusCode, body: &Value) -> Response<Full<Bytes>> {
-    let kind = if status.is_success() {
-        "application/json"
-    } else {
-        "application/problem+json"
-    };
-    typed_answer(status, kind, body.to_string())
-}
-
-fn text_answer(status: StatusCode, body: String) -> Response<Full<Bytes>> {
-    typed_answer(status, "text/plain; version=0.0.4; charset=utf-8", body)
-}
-
-fn typed_answer(
-    status: StatusCode,
-    content_type: &'static str,
-    body: String,
-) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(body)));
-    *response.status_mut() = status;
-    response.headers_mut().insert(
-        http::header::CONTENT_TYPE,
-        http::HeaderValue::from_static(content_type),
-    );
-    response
+fn unknown_destination(house: &House, name: &str) -> Refusal {
+    let names: Vec<String> = house
+        .workers
+        .iter()
+        .map(|worker| worker.key().to_string())
+        .collect();
+    let help = crate::decode::nearest(name, names.iter().map(String::as_str))
+        .map_or(String::new(), |near| format!("; did you mean {near}?"));
+    Refusal::not_found(format!("there is no destination {name}{help}"))
 }
 
 /// Names by which a browser may call an admin address: rebinding attacks come

@@ -197,7 +197,7 @@ fn assemble(
         routes: draft
             .routes
             .into_iter()
-            .map(|written| written.route)
+            .map(|written| written.located(&texts))
             .chain(questions)
             .collect(),
         hash: print::shown(&texts),

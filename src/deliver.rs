@@ -123,8 +123,14 @@ pub struct State {
     pub paused: bool,
     pub breaker_open: bool,
     pub in_flight: usize,
+    /// It answered 410, and nobody has resumed it since (in this process).
+    pub gone: bool,
     /// Attempts begun since this process started.
     pub attempts: u64,
+    /// Attempts that did not succeed, since then.
+    pub failed: u64,
+    /// Copies that failed and wait for their next attempt.
+    pub retrying: usize,
     /// Deliveries that wait for their time, or behind one that does.
     pub waiting: usize,
     /// When the attempts in the air must have ended, by their own timeouts.

@@ -12,6 +12,7 @@ use dashmap::DashMap;
 use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::admin::{self, Command, House, InForce};
 use crate::clock::Clock;
@@ -130,6 +131,7 @@ impl Gateway {
             address(&admin_listener, config.server.admin),
         );
         let (commands, received) = mpsc::channel(COMMANDS_MAX);
+        let drain = CancellationToken::new();
         let house = House {
             front: Arc::new(ArcSwap::from_pointee(front(&mut config))),
             // Said in full by `note_applied`, when everything runs.
@@ -142,6 +144,11 @@ impl Gateway {
             workers: Arc::new(DashMap::new()),
             progress: Arc::default(),
             commands,
+            sampler: Arc::default(),
+            live: Arc::default(),
+            jobs: Arc::default(),
+            tasks: TaskTracker::new(),
+            drain: drain.clone(),
         };
         let mut gateway = Self {
             ingress,
@@ -158,7 +165,7 @@ impl Gateway {
             names: HashMap::new(),
             leaving: HashSet::new(),
             chores: JoinSet::new(),
-            drain: CancellationToken::new(),
+            drain,
             supervisor: notify::Supervisor::default(),
         };
         gateway.start_workers().await;
@@ -184,6 +191,8 @@ impl Gateway {
             let ingress = self.house.ingress();
             edges.spawn(ingress.serve(listener, self.tls.clone(), self.drain.clone()));
         }
+        let sampling = admin::sampler::run(self.house.clone(), self.drain.clone());
+        self.house.tasks.spawn(sampling);
         let admin_drain = CancellationToken::new();
         let mut admin_task: JoinSet<()> = JoinSet::new();
         if let Some(listener) = self.admin_listener.take() {
@@ -215,11 +224,7 @@ impl Gateway {
                 biased;
                 () = log.poisoned() => return Some(Ended::Disk),
                 () = stop.cancelled() => return None,
-                Some(Command::Reload(answer)) = self.commands.recv() => {
-                    let said = self.reload().await;
-                    // The asker may have gone; the reload stands all the same.
-                    let _gone = answer.send(said);
-                }
+                Some(command) = self.commands.recv() => self.follow(command).await,
                 () = self.watcher.changed() => {
                     let _logged = self.reload().await;
                 }
@@ -230,6 +235,23 @@ impl Gateway {
                 }
                 Some(_) = self.chores.join_next() => {}
                 _ = housekeeping.tick() => self.settle_orphans(),
+            }
+        }
+    }
+
+    /// The asker may have gone; what is done stands all the same.
+    async fn follow(&mut self, command: Command) {
+        match command {
+            Command::Reload(answer) => {
+                let said = self.reload().await;
+                let _gone = answer.send(said);
+            }
+            Command::Check(answer) => {
+                let path = self.path.clone();
+                // Reading files and resolving secrets must not hold up anything.
+                self.house.tasks.spawn_blocking(move || {
+                    let _gone = answer.send(apply::check(&path));
+                });
             }
         }
     }
@@ -275,6 +297,8 @@ impl Gateway {
         let landed = async {
             while edges.join_next().await.is_some() {}
             while self.tasks.join_next().await.is_some() {}
+            self.house.tasks.close();
+            self.house.tasks.wait().await;
         };
         // The parts keep their own patience (the ingress twice: for connections,
         // then for late appends); this is for one that does not.

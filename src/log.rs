@@ -429,6 +429,12 @@ impl Log {
             .await
     }
 
+    /// How many dead letters a filter takes.
+    pub async fn dead_count(&self, filter: Filter) -> std::io::Result<u64> {
+        self.look(move |shared| read::dead_count(shared, &filter))
+            .await
+    }
+
     /// One dead letter with its event and attempts.
     pub async fn dead_letter(
         &self,

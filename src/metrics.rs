@@ -36,6 +36,7 @@ pub struct Metrics {
     pub disk_free_bytes: IntGauge,
     pub disk_min_free_bytes: IntGauge,
     pub log_quarantined_total: IntCounterVec,
+    pub route_matched_total: IntCounterVec,
     pub deliveries_owed_total: IntCounterVec,
     pub deliveries_settled_total: IntCounterVec,
     pub deliveries_pending: IntGaugeVec,
@@ -58,6 +59,28 @@ pub struct Metrics {
     pub connections: IntGauge,
     pub connections_refused_total: IntCounterVec,
 }
+
+/// Upper bounds of `hookfan_attempt_seconds`, and of whatever else takes
+/// milliseconds to seconds.
+pub const ATTEMPT_BOUNDS: [f64; 14] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+];
+
+/// Upper bounds of `hookfan_delivery_seconds`.
+pub const DELIVERY_BOUNDS: [f64; 12] = [
+    0.005,
+    0.025,
+    0.1,
+    0.5,
+    1.0,
+    5.0,
+    30.0,
+    120.0,
+    600.0,
+    3600.0,
+    6.0 * 3600.0,
+    24.0 * 3600.0,
+];
 
 /// Registers a family; a name that is declared twice is a bug of ours.
 #[allow(
@@ -95,25 +118,8 @@ impl Metrics {
                 IntGaugeVec::new(Opts::new(name(metric), help), labels),
             )
         };
-        let latency = vec![
-            0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
-        ];
-        let long = vec![
-            0.005,
-            0.025,
-            0.1,
-            0.5,
-            1.0,
-            5.0,
-            30.0,
-            120.0,
-            600.0,
-            3600.0,
-            6.0 * 3600.0,
-            24.0 * 3600.0,
-        ];
         let histogram = |metric: &str, help: &str| {
-            let opts = HistogramOpts::new(name(metric), help).buckets(latency.clone());
+            let opts = HistogramOpts::new(name(metric), help).buckets(ATTEMPT_BOUNDS.to_vec());
             register(&registry, Histogram::with_opts(opts))
         };
         let histograms = |metric: &str, help: &str, buckets: &[f64]| {
@@ -161,6 +167,11 @@ impl Metrics {
                 "Damaged ranges of the log that were skipped.",
                 &[],
             ),
+            route_matched_total: counter(
+                "route_matched_total",
+                "Events that a route matched.",
+                &["source", "route"],
+            ),
             deliveries_owed_total: counter(
                 "deliveries_owed_total",
                 "Copies owed.",
@@ -200,9 +211,13 @@ impl Metrics {
             attempt_seconds: histograms(
                 "attempt_seconds",
                 "One attempt, to the answer's last byte.",
-                &latency,
+                &ATTEMPT_BOUNDS,
             ),
-            delivery_seconds: histograms("delivery_seconds", "From accepted to delivered.", &long),
+            delivery_seconds: histograms(
+                "delivery_seconds",
+                "From accepted to delivered.",
+                &DELIVERY_BOUNDS,
+            ),
             breaker_open: gauge(
                 "breaker_open",
                 "1 while the breaker is open.",
@@ -287,6 +302,55 @@ impl Metrics {
             .remove_label_values(&[destination]);
         let _absent = self.attempt_seconds.remove_label_values(&[destination]);
         let _absent = self.delivery_seconds.remove_label_values(&[destination]);
+    }
+
+    /// Events that each (source, route) matched since the start.
+    pub fn route_matches(&self) -> Vec<([String; 2], u64)> {
+        let families = self.route_matched_total.collect();
+        let series = families.iter().flat_map(|family| family.get_metric());
+        let counts = series.filter_map(|series| {
+            let label = |name: &str| {
+                let mut labels = series.get_label().iter();
+                labels.find(|label| label.name() == name)
+            };
+            let names = [label("source")?, label("route")?];
+            let names = names.map(|label| label.value().to_owned());
+            // Whole numbers, counted up from 0 by one.
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a count is neither negative nor beyond what a float holds exactly"
+            )]
+            let count = series.get_counter().get_value() as u64;
+            Some((names, count))
+        });
+        counts.collect()
+    }
+
+    /// Forgets the matches of sources and routes that left.
+    pub fn keep_routes(&self, keep: impl Fn(&str, &str) -> bool) {
+        for ([source, route], _) in self.route_matches() {
+            if !keep(&source, &route) {
+                let _gone = self
+                    .route_matched_total
+                    .remove_label_values(&[&source, &route]);
+            }
+        }
+    }
+
+    /// What one family of histograms has counted, by destination: cumulative
+    /// counts, one for each bound and one for all.
+    pub fn buckets(family: &HistogramVec) -> Vec<(String, Vec<u64>)> {
+        let families = family.collect();
+        let series = families.iter().flat_map(|family| family.get_metric());
+        let counts = series.filter_map(|series| {
+            let name = series.get_label().first()?.value().to_owned();
+            let histogram = series.get_histogram();
+            let below = histogram.get_bucket().iter();
+            let below = below.map(prometheus::proto::Bucket::cumulative_count);
+            Some((name, below.chain([histogram.get_sample_count()]).collect()))
+        });
+        counts.collect()
     }
 
     /// The exposition in Prometheus' text format.

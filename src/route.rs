@@ -24,6 +24,16 @@ pub struct Route {
     pub when: Option<Expression>,
     pub to: Vec<DestinationName>,
     pub action: Action,
+    /// `None`: it stands in no file.
+    pub written: Option<Written>,
+}
+
+/// Where something is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    pub file: Arc<str>,
+    /// From 1.
+    pub line: usize,
 }
 
 /// All routes in file order.
@@ -72,23 +82,34 @@ impl RouteTable {
     /// One copy per destination; the first matching route decides its action.
     /// A `when` that fails does not hold.
     pub fn owed(&self, source: &SourceName, event_type: &EventType, scope: &Scope) -> Vec<Owed> {
+        self.owed_by(source, event_type, scope, |_| {})
+    }
+
+    /// The same; each route that matches is told to `matched`. A route that
+    /// has a `when`, and whose destinations all have their copy already, is not
+    /// asked, and so not told.
+    pub fn owed_by(
+        &self,
+        source: &SourceName,
+        event_type: &EventType,
+        scope: &Scope,
+        mut matched: impl FnMut(&Route),
+    ) -> Vec<Owed> {
         let mut owed = Settled::default();
         for index in self.candidates(source, event_type) {
             let Some(route) = self.routes.get(index) else {
                 continue;
             };
-            // A condition is not worth evaluating when nothing depends on it.
-            if route.to.iter().all(|destination| owed.has(destination)) {
-                continue;
-            }
-            if route
-                .when
-                .as_ref()
-                .is_none_or(|when| when.surely_holds(scope))
-            {
-                for destination in &route.to {
-                    owed.add(destination, &route.action);
+            if let Some(when) = &route.when {
+                // A condition is not worth evaluating when nothing depends on it.
+                let settled = route.to.iter().all(|destination| owed.has(destination));
+                if settled || !when.surely_holds(scope) {
+                    continue;
                 }
+            }
+            matched(route);
+            for destination in &route.to {
+                owed.add(destination, &route.action);
             }
         }
         owed.list

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
-use super::{House, Refusal, show};
+use super::{House, Refusal, event_id, show};
 use crate::clock::Timestamp;
 use crate::deliver::{self, Destination};
 use crate::event::{Direction, Event, EventId, Inbound, Key};
@@ -41,7 +41,7 @@ pub async fn answer(
     body: Bytes,
 ) -> Result<Value, Refusal> {
     if let Some(id) = query.get("event") {
-        let stored = show::latest(house, id).await?;
+        let stored = show::latest(house, event_id(id)?).await?;
         return explained(house, move |rules| Ok(rules.stored(&stored.event))).await;
     }
     let name = query

@@ -4,10 +4,16 @@
 use http::{HeaderMap, Method, StatusCode, header};
 use subtle::ConstantTimeEq;
 
-use super::{House, Refusal};
+use super::{House, Refusal, endpoints};
 
-/// Pages that stay open when a token is set.
-const OPEN: [&str; 3] = ["/livez", "/readyz", "/metrics"];
+/// Whom the guard lets in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admitted {
+    /// Anybody who came by a name of ours, to the console's own files.
+    Page,
+    /// Whoever may do what the table says.
+    Caller,
+}
 
 /// Lets a request in, or says why not.
 pub fn admit(
@@ -15,42 +21,37 @@ pub fn admit(
     method: &Method,
     path: &str,
     headers: &HeaderMap,
-) -> Result<(), Refusal> {
+) -> Result<Admitted, Refusal> {
     let in_force = house.in_force.load();
-    if method != Method::GET && method != Method::POST {
-        return Err(Refusal::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "read with GET, change with POST",
-        ));
-    }
     let token = in_force
         .admin_token
         .as_ref()
         .map(crate::secret::Secret::expose);
-    if token.is_some() && OPEN.contains(&path) && method == Method::GET {
-        return Ok(());
-    }
-    check(method, headers, token, &in_force.hosts)
+    check(method, path, headers, token, &in_force.hosts)
 }
 
 /// The decision, apart from where its facts come from.
 fn check(
     method: &Method,
+    path: &str,
     headers: &HeaderMap,
     token: Option<&[u8]>,
     hosts: &[String],
-) -> Result<(), Refusal> {
+) -> Result<Admitted, Refusal> {
+    if token.is_some() && endpoints::is_open(method, path) {
+        return Ok(Admitted::Caller);
+    }
     let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    // With a token a foreign name is harmless (a page cannot know the token)
-    // and often wanted (a cluster's service name).
-    if token.is_none()
-        && !text(header::HOST)
-            .is_some_and(|host| hosts.iter().any(|known| known.eq_ignore_ascii_case(host)))
-    {
+    let host = text(header::HOST).unwrap_or_default();
+    let own = hosts.iter().any(|known| known.eq_ignore_ascii_case(host));
+    if !own && !(token.is_some() && cannot_be_a_strangers(host)) {
         return Err(Refusal::new(
             StatusCode::MISDIRECTED_REQUEST,
-            "this Host is not one of the admin address's names; set admin_token to allow others",
+            "this Host is not one of the admin address's names",
         ));
+    }
+    if *method == Method::GET && is_page(path) {
+        return Ok(Admitted::Page);
     }
     if let Some(token) = token {
         let given = text(header::AUTHORIZATION)
@@ -63,105 +64,58 @@ fn check(
             ));
         }
     }
-    if method == Method::POST {
-        let foreign = match headers.get("sec-fetch-site").map(|value| value.to_str()) {
-            Some(Ok("same-origin" | "none")) => false,
-            Some(_) => true,
-            None => text(header::ORIGIN).is_some_and(|origin| {
-                let host = origin.split_once("://").map_or(origin, |(_, host)| host);
-                text(header::HOST) != Some(host)
-            }),
-        };
-        if foreign {
-            return Err(Refusal::new(
-                StatusCode::FORBIDDEN,
-                "changes are not taken from another site's page",
-            ));
-        }
+    if from_another_site(method, headers) {
+        return Err(Refusal::new(
+            StatusCode::FORBIDDEN,
+            "this is not answered to another site's page",
+        ));
     }
-    Ok(())
+    Ok(Admitted::Caller)
+}
+
+/// The console's own files: no data is in them.
+fn is_page(path: &str) -> bool {
+    path == "/" || path.starts_with("/console/")
+}
+
+/// A name that nobody far away can make point here: an address, a name without
+/// a dot, or one that no registry gives out. Clusters use such names, and a
+/// page that rebinds its own name has another one.
+fn cannot_be_a_strangers(host: &str) -> bool {
+    const NEVER_GIVEN_OUT: [&str; 5] = [".localhost", ".local", ".internal", ".svc", ".home.arpa"];
+    let Ok(url) = url::Url::parse(&format!("http://{host}/")) else {
+        return false;
+    };
+    match url.host() {
+        Some(url::Host::Domain(name)) => {
+            let ends = |end: &&str| name.ends_with(*end);
+            !name.contains('.') || NEVER_GIVEN_OUT.iter().any(|end| ends(&end))
+        }
+        Some(url::Host::Ipv4(_) | url::Host::Ipv6(_)) => true,
+        None => false,
+    }
+}
+
+/// What a browser says about whose page asks. Following a link here shows
+/// data to nobody but who followed it.
+fn from_another_site(method: &Method, headers: &HeaderMap) -> bool {
+    let text = |name: &str| headers.get(name).map(|value| value.to_str());
+    match text("sec-fetch-site") {
+        Some(Ok("same-origin" | "none")) => false,
+        Some(_) => {
+            let link = matches!(text("sec-fetch-mode"), Some(Ok("navigate")));
+            !(link && *method == Method::GET)
+        }
+        None => match text("origin") {
+            None => false,
+            Some(origin) => {
+                let host = origin.ok().and_then(|origin| origin.split_once("://"));
+                let own = text("host").and_then(Result::ok);
+                host.map(|(_, host)| host) != own
+            }
+        },
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HOST: &str = "127.0.0.1:9090";
-
-    fn verdict(
-        method: &Method,
-        token: Option<&[u8]>,
-        given: &[(&'static str, &'static str)],
-    ) -> u16 {
-        let mut headers = HeaderMap::new();
-        for (name, value) in given {
-            headers.append(*name, http::HeaderValue::from_static(value));
-        }
-        match check(
-            method,
-            &headers,
-            token,
-            &[HOST.to_owned(), "localhost:9090".to_owned()],
-        ) {
-            Ok(()) => 200,
-            Err(refusal) => refusal.status.as_u16(),
-        }
-    }
-
-    #[test]
-    fn a_foreign_host_is_misdirected_unless_a_token_proves_the_caller() {
-        assert_eq!(verdict(&Method::GET, None, &[("host", HOST)]), 200);
-        assert_eq!(
-            verdict(&Method::GET, None, &[("host", "LOCALHOST:9090")]),
-            200
-        );
-        assert_eq!(
-            verdict(&Method::GET, None, &[("host", "evil.example")]),
-            421
-        );
-        assert_eq!(verdict(&Method::GET, None, &[]), 421);
-        assert_eq!(
-            verdict(
-                &Method::GET,
-                Some(b"tok"),
-                &[("host", "hookfan.svc"), ("authorization", "Bearer tok")]
-            ),
-            200
-        );
-    }
-
-    #[test]
-    fn a_token_is_compared_whole() {
-        for given in [
-            "",
-            "Bearer",
-            "Bearer ",
-            "Bearer to",
-            "Bearer tokk",
-            "Basic tok",
-            "tok",
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.insert("authorization", http::HeaderValue::from_str(given).unwrap());
-            let refused = check(&Method::GET, &headers, Some(b"tok"), &[]).unwrap_err();
-            assert_eq!(refused.status.as_u16(), 401, "{given:?}");
-        }
-    }
-
-    #[test]
-    fn a_change_is_not_taken_from_a_foreign_page() {
-        let post = |extra: &[(&'static str, &'static str)]| {
-            let mut given = vec![("host", HOST)];
-            given.extend_from_slice(extra);
-            verdict(&Method::POST, None, &given)
-        };
-        assert_eq!(post(&[]), 200);
-        assert_eq!(post(&[("sec-fetch-site", "same-origin")]), 200);
-        assert_eq!(post(&[("sec-fetch-site", "none")]), 200);
-        assert_eq!(post(&[("sec-fetch-site", "cross-site")]), 403);
-        assert_eq!(post(&[("sec-fetch-site", "same-site")]), 403);
-        assert_eq!(post(&[("origin", "http://127.0.0.1:9090")]), 200);
-        assert_eq!(post(&[("origin", "https://evil.example")]), 403);
-        assert_eq!(post(&[("origin", "null")]), 403);
-    }
-}
+mod tests;

@@ -9,12 +9,11 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{Response, StatusCode};
-use http_body_util::Full;
 use tokio::time::Instant;
 
-use super::{House, text_answer};
+use super::House;
+use super::answer::{Body, text};
 use crate::deliver::State;
 use crate::event::DestinationName;
 use crate::log::Totals;
@@ -77,12 +76,12 @@ impl Progress {
 }
 
 /// `/readyz`: 200 or 503 with the reasons, one a line.
-pub fn ready(house: &House) -> Response<Full<Bytes>> {
+pub fn ready(house: &House) -> Response<Body> {
     let reasons = unready(house);
     if reasons.is_empty() {
-        return text_answer(StatusCode::OK, "ok\n".to_owned());
+        return text(StatusCode::OK, "ok\n".to_owned());
     }
-    text_answer(StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n") + "\n")
+    text(StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n") + "\n")
 }
 
 /// Why `/readyz` says no, if it does.

@@ -1,87 +1,19 @@
 //! The JSON of everything that can be looked at. Field names are PRODUCT's
 //! section 5; bodies are shown as text where they are text.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use base64::Engine;
 use serde_json::{Map, Value, json};
 
-use super::{House, Refusal, event_id};
-use crate::clock::Timestamp;
-use crate::event::{DestinationName, Event, EventId, Key, Offset, SourceName};
-use crate::log::{DeadLetter, DeliveryHistory, Filter, Stored};
+use super::select::{Query, filter, limit, offset};
+use super::{House, Refusal};
+use crate::event::{DestinationName, Event, EventId, Offset};
+use crate::log::{DeadLetter, DeliveryHistory, Stored};
 use crate::message::Message;
 use crate::payload::DEPTH_MAX;
-use crate::settle::{Reason, Settlement};
+use crate::settle::Settlement;
 use crate::vendor;
-
-/// Rows of one page of a list, at most.
-const PAGE_MAX: usize = 1000;
-const PAGE: usize = 100;
-
-/// `/api/v1/status`.
-pub fn status(house: &House) -> Value {
-    let now = house.clock.now();
-    let totals = house.log.totals();
-    let in_force = house.in_force.load();
-    let mut destinations: Vec<Value> = Vec::new();
-    let mut names: Vec<DestinationName> = house
-        .workers
-        .iter()
-        .map(|worker| worker.key().clone())
-        .collect();
-    names.sort();
-    for name in names {
-        let Some((destination, state)) = house
-            .workers
-            .get(&name)
-            .map(|worker| (worker.destination(), worker.state()))
-        else {
-            continue;
-        };
-        let account = totals.get(&name).copied().unwrap_or_default();
-        let standing = match (&state, account.pending()) {
-            (state, _) if state.paused => "paused",
-            (state, _) if state.breaker_open => "failing",
-            (_, 0) => "idle",
-            (state, _) if state.in_flight > 0 => "delivering",
-            _ => "waiting",
-        };
-        destinations.push(json!({
-            "name": name,
-            "kind": destination.kind,
-            "target": destination.writer.shown_target(),
-            "state": standing,
-            "owed": account.owed,
-            "delivered": account.delivered,
-            "dead": account.dead,
-            "dropped": account.dropped,
-            "pending": account.pending(),
-            "pending_bytes": account.pending_bytes,
-            "dead_letters": account.dead_letters,
-            "oldest_seconds": account.oldest.map(|oldest| now.since(oldest).as_secs()),
-            "in_flight": state.in_flight,
-            "last_delivered_at": state.last_delivered_at,
-            "last_error": state.last_error,
-        }));
-    }
-    let mut sources: Vec<(SourceName, Value)> =
-        house.log.source_totals().into_iter().map(|(name, totals)| (name.clone(), json!({"name": name, "accepted": totals.accepted, "unrouted": totals.unrouted, "duplicate": totals.duplicate}))).collect();
-    sources.sort_by(|(a, _), (b, _)| a.cmp(b));
-    let sources: Vec<Value> = sources.into_iter().map(|(_, value)| value).collect();
-    json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "now": now,
-        "config_hash": in_force.hash,
-        "config_applied_at": in_force.applied_at,
-        "disk_bytes": house.log.disk_bytes(),
-        "ready": house.log.health().is_ok(),
-        "trouble": house.log.health().err(),
-        "sources": sources,
-        "destinations": destinations,
-    })
-}
 
 /// `/api/v1/config`: the files as in force. Secrets are references there.
 pub fn config(house: &House) -> Value {
@@ -95,11 +27,15 @@ pub fn config(house: &House) -> Value {
 }
 
 /// `/api/v1/events`: newest first; `before` of the next page is `next`.
-pub async fn events(house: &House, query: &HashMap<String, String>) -> Result<Value, Refusal> {
+pub async fn events(house: &House, query: &Query) -> Result<Value, Refusal> {
     let limit = limit(query)?;
     let stored = house
         .log
-        .events(filter(query, house)?, offset(query, "before")?, limit)
+        .events(
+            filter(query, house, &["limit", "before"])?,
+            offset(query, "before")?,
+            limit,
+        )
         .await?;
     let next = (stored.len() == limit)
         .then(|| stored.last().map(|last| last.offset))
@@ -182,11 +118,15 @@ fn body(bytes: &[u8]) -> Value {
 }
 
 /// `/api/v1/dead`: oldest first; `after` of the next page is `next`.
-pub async fn dead(house: &House, query: &HashMap<String, String>) -> Result<Value, Refusal> {
+pub async fn dead(house: &House, query: &Query) -> Result<Value, Refusal> {
     let limit = limit(query)?;
     let letters = house
         .log
-        .dead(filter(query, house)?, offset(query, "after")?, limit)
+        .dead(
+            filter(query, house, &["limit", "after"])?,
+            offset(query, "after")?,
+            limit,
+        )
         .await?;
     let next = (letters.len() == limit)
         .then(|| letters.last().map(|last| last.id))
@@ -231,101 +171,8 @@ pub fn letter_id(text: &str) -> Result<Offset, Refusal> {
     })
 }
 
-fn limit(query: &HashMap<String, String>) -> Result<usize, Refusal> {
-    match query.get("limit").map(|text| text.parse::<usize>()) {
-        None => Ok(PAGE),
-        Some(Ok(limit)) if (1..=PAGE_MAX).contains(&limit) => Ok(limit),
-        Some(_) => Err(Refusal::bad_request(format!(
-            "limit is a number from 1 to {PAGE_MAX}"
-        ))),
-    }
-}
-
-fn offset(query: &HashMap<String, String>, name: &str) -> Result<Option<Offset>, Refusal> {
-    let Some(text) = query.get(name) else {
-        return Ok(None);
-    };
-    text.parse()
-        .map(|offset| Some(Offset(offset)))
-        .map_err(|_| Refusal::bad_request(format!("{name} is a number from `next`")))
-}
-
-/// The filters that every list takes. An unknown one is an error: a typo must
-/// not select everything.
-pub fn filter(query: &HashMap<String, String>, house: &House) -> Result<Filter, Refusal> {
-    const KNOWN: [&str; 10] = [
-        "destination",
-        "source",
-        "type",
-        "since",
-        "until",
-        "key",
-        "reason",
-        "limit",
-        "before",
-        "after",
-    ];
-    if let Some(unknown) = query.keys().find(|name| !KNOWN.contains(&name.as_str())) {
-        let help = crate::decode::nearest(unknown, KNOWN)
-            .map_or(String::new(), |near| format!("; did you mean {near}?"));
-        return Err(Refusal::bad_request(format!(
-            "there is no filter {unknown}{help}"
-        )));
-    }
-    let now = house.clock.now();
-    let reason = match query.get("reason") {
-        None => None,
-        Some(word) => Some(
-            Reason::ALL
-                .into_iter()
-                .find(|reason| reason.as_str() == word)
-                .ok_or_else(|| {
-                    let words: Vec<&str> =
-                        Reason::ALL.iter().map(|reason| reason.as_str()).collect();
-                    Refusal::bad_request(format!(
-                        "there is no reason {word}; reasons are {}",
-                        words.join(", ")
-                    ))
-                })?,
-        ),
-    };
-    Ok(Filter {
-        destination: query
-            .get("destination")
-            .map(|name| DestinationName::from(name.as_str())),
-        source: query
-            .get("source")
-            .map(|name| SourceName::from(name.as_str())),
-        event_type: query.get("type").cloned(),
-        since: query
-            .get("since")
-            .map(|text| instant(text, now))
-            .transpose()?,
-        until: query
-            .get("until")
-            .map(|text| instant(text, now))
-            .transpose()?,
-        key: query.get("key").map(|key| Key::from(key.as_str())),
-        reason,
-    })
-}
-
-/// RFC 3339, or how long ago: `2h`, `30m`, `7d`.
-fn instant(text: &str, now: Timestamp) -> Result<Timestamp, Refusal> {
-    if let Some(at) = Timestamp::parse_rfc3339(text) {
-        return Ok(at);
-    }
-    match crate::decode::quantity::duration(text) {
-        Ok(ago) => Ok(now.minus(ago)),
-        Err(_) => Err(Refusal::bad_request(format!(
-            "{text:?} is neither a time like 2026-11-20T10:00:00Z nor an age like 2h"
-        ))),
-    }
-}
-
 /// The latest stored form of an event, for a replay or an explanation.
-pub async fn latest(house: &House, id: &str) -> Result<Arc<Stored>, Refusal> {
-    let id = event_id(id)?;
+pub async fn latest(house: &House, id: EventId) -> Result<Arc<Stored>, Refusal> {
     let mut found = house.log.event(id).await?;
     match found.pop() {
         Some((stored, _)) => Ok(stored),

@@ -58,6 +58,7 @@ pub(super) fn read(
             name: "fetch".into(),
             with: "".into(),
         },
+        written: None,
     };
     let destination = Destination {
         name,

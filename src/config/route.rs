@@ -1,6 +1,7 @@
 //! `[[route]]`: which events go where.
 
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use toml::Spanned;
@@ -23,6 +24,20 @@ pub(super) struct Written {
     pub(super) on: Option<Range<usize>>,
     /// Something in it is wrong: no conclusions are drawn from it.
     pub(super) wrong: bool,
+}
+
+impl Written {
+    /// The route, with the file and line it stands at.
+    pub(super) fn located(mut self, texts: &[(PathBuf, String)]) -> Route {
+        self.route.written = texts.get(self.file).map(|(file, text)| {
+            let before = text.get(..self.place.start).unwrap_or_default();
+            crate::route::Written {
+                file: Arc::from(file.display().to_string()),
+                line: before.matches('\n').count() + 1,
+            }
+        });
+        self.route
+    }
 }
 
 /// Reads the routes of all files, in file order, against the names that are
@@ -79,6 +94,8 @@ fn one(fields: &mut Fields<'_, '_>, number: usize, named: &Named) -> Written {
                 .map(|at| DestinationName::from(at.value.as_str()))
                 .collect(),
             action,
+            // Said once the texts are at hand.
+            written: None,
         },
         file: fields.file,
         place,

@@ -50,6 +50,8 @@ pub(super) struct Lanes {
     /// as stuck. Entries may be out of date; the lane knows.
     due: BinaryHeap<Reverse<(Timestamp, LaneId)>>,
     parked: usize,
+    /// Those of them that were tried and wait for their time.
+    retrying: usize,
 }
 
 #[derive(Debug, Default)]
@@ -92,6 +94,7 @@ impl Lanes {
             ready: VecDeque::new(),
             due: BinaryHeap::new(),
             parked: 0,
+            retrying: 0,
         }
     }
 
@@ -114,6 +117,11 @@ impl Lanes {
         self.parked
     }
 
+    /// Deliveries that were tried and wait for their time.
+    pub(super) fn retrying(&self) -> usize {
+        self.retrying
+    }
+
     /// A delivery fresh from the log, in accepted order. `Some`: its lane is
     /// free, it is in the air now. `None`: it is parked. `wait`: what a former
     /// run knows of it, and when it may be tried again.
@@ -133,6 +141,7 @@ impl Lanes {
         match wait {
             Some((at, tried)) if first && at > now => {
                 self.parked += 1;
+                self.retrying += 1;
                 lane.head = Some(Failing { offset, at, tried });
                 self.remember_head(id);
                 None
@@ -172,6 +181,7 @@ impl Lanes {
             lane.queued = false;
             if let Some((offset, tried, passed)) = lane.start(now) {
                 self.parked -= 1;
+                self.retrying -= usize::from(tried.is_some());
                 return Some(Turn {
                     lane: id,
                     offset,
@@ -190,6 +200,7 @@ impl Lanes {
         };
         lane.in_air = None;
         self.parked += 1;
+        self.retrying += 1;
         let failing = Failing {
             offset: turn.offset,
             at,

@@ -80,9 +80,10 @@ impl Report {
 
     /// How many wait for their time although there is room to start them, and
     /// until when it is right that no more start.
-    pub(super) fn waiting(&self, deliveries: usize, held_until: Option<Instant>) {
+    pub(super) fn waiting(&self, deliveries: usize, retrying: usize, held_until: Option<Instant>) {
         let mut state = self.state();
         state.waiting = deliveries;
+        state.retrying = retrying;
         state.held_until = held_until;
     }
 
@@ -105,6 +106,7 @@ impl Report {
         let mut state = self.state();
         let changed = state.paused != paused;
         state.paused = paused;
+        state.gone &= paused;
         drop(state);
         self.paused.set(i64::from(paused));
         if changed {
@@ -114,6 +116,7 @@ impl Report {
 
     /// A 410: loud, because nothing will go there until somebody acts.
     pub(super) fn gone(&self, event: EventId) {
+        self.state().gone = true;
         tracing::error!(
             destination = %self.name,
             event = %event,
@@ -140,7 +143,9 @@ impl Report {
             .inc();
         let failed = !matches!(verdict, Verdict::Settle(Settlement::Delivered));
         if failed {
-            self.state().last_error = Some(LastError {
+            let mut state = self.state();
+            state.failed += 1;
+            state.last_error = Some(LastError {
                 at: *now,
                 outcome: outcome.label().to_owned(),
                 status: outcome.status(),

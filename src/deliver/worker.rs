@@ -132,7 +132,8 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
                 continue;
             }
             let waiting = if room { self.lanes.parked() } else { 0 };
-            self.report.waiting(waiting, self.held_until(room));
+            self.report
+                .waiting(waiting, self.lanes.retrying(), self.held_until(room));
             match self.wait(room, &drain).await {
                 Woke::End => break,
                 Woke::Orders if self.follow_orders() => break,

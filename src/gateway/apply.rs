@@ -110,6 +110,11 @@ impl Gateway {
                 self.house.metrics.forget_destination(name.as_str());
             }
         }
+        let front = self.house.front.load();
+        let (sources, routes) = (&front.sources, front.routes.routes());
+        self.house.metrics.keep_routes(|source, route| {
+            sources.contains_key(source) && routes.iter().any(|one| *one.name == *route)
+        });
         self.note_applied();
     }
 
@@ -181,6 +186,15 @@ impl Gateway {
                 tracing::warn!(source = %name, "auth = \"none\": anybody may post here");
             }
         }
+    }
+}
+
+/// What is wrong with the files as they are now, as `check --strict --json`
+/// says it.
+pub(super) fn check(path: &Path) -> Value {
+    match config::load(path, Secrets::Resolve) {
+        Ok(config) => Complaints::from(&config).to_json(),
+        Err(complaints) => complaints.to_json(),
     }
 }
 

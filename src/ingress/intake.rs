@@ -241,7 +241,11 @@ fn accepted(
         body: reading.body,
     };
     let scope = Scope::new(&event, reading.message.as_ref(), &reading.payload);
-    let mut owed = front.routes.owed(&source.name, &event.event_type, &scope);
+    let matched = &metrics.route_matched_total;
+    let mut owed = (front.routes).owed_by(&source.name, &event.event_type, &scope, |route| {
+        let labels = [source.name.as_str(), &route.name];
+        matched.with_label_values(&labels).inc();
+    });
     if reading.ours {
         stop_loops(front, metrics, &mut owed);
     }

@@ -14,6 +14,7 @@ use crate::clock::Timestamp;
 use crate::event::{
     Action, DestinationName, Event, EventId, EventType, Key, Kind, Offset, Owed, SourceName,
 };
+use crate::route::glob_matches;
 use crate::settle::{Reason, Settlement};
 
 /// A filter of `events`, `dead` and `replay`.
@@ -25,7 +26,8 @@ pub struct Filter {
     pub event_type: Option<String>,
     pub since: Option<Timestamp>,
     pub until: Option<Timestamp>,
-    pub key: Option<Key>,
+    /// A glob.
+    pub key: Option<String>,
     pub reason: Option<Reason>,
 }
 
@@ -78,19 +80,14 @@ pub(super) fn stored(shared: &Shared, at: Offset, head: &EventHead<'_>) -> Optio
     })
 }
 
-/// A filter with its glob read.
+/// What a filter takes.
 struct Sieve<'a> {
     filter: &'a Filter,
-    pattern: Option<glob::Pattern>,
 }
 
 impl<'a> Sieve<'a> {
     fn new(filter: &'a Filter) -> Self {
-        let pattern = filter.event_type.as_deref().map(|text| {
-            let literal = || glob::Pattern::new(&glob::Pattern::escape(text)).unwrap_or_default();
-            glob::Pattern::new(text).unwrap_or_else(|_| literal())
-        });
-        Self { filter, pattern }
+        Self { filter }
     }
 
     fn takes_time(&self, at: Timestamp) -> bool {
@@ -103,15 +100,17 @@ impl<'a> Sieve<'a> {
             .source
             .as_ref()
             .is_none_or(|source| *source == event.source)
+            && self.takes_key(event.key.as_ref())
             && self
                 .filter
-                .key
-                .as_ref()
-                .is_none_or(|key| Some(key) == event.key.as_ref())
-            && self
-                .pattern
-                .as_ref()
-                .is_none_or(|pattern| pattern.matches(event.event_type.as_str()))
+                .event_type
+                .as_deref()
+                .is_none_or(|wanted| glob_matches(wanted, event.event_type.as_str()))
+    }
+
+    fn takes_key(&self, key: Option<&Key>) -> bool {
+        let wanted = self.filter.key.as_deref();
+        wanted.is_none_or(|wanted| key.is_some_and(|key| glob_matches(wanted, key.as_str())))
     }
 
     fn takes_stored(&self, stored: &Stored) -> bool {
@@ -324,6 +323,11 @@ pub(super) fn dead(
         }
     }
     Ok(found)
+}
+
+/// How many letters a filter takes.
+pub(super) fn dead_count(shared: &Shared, filter: &Filter) -> io::Result<u64> {
+    dead(shared, filter, None, usize::MAX).map(|found| found.len() as u64)
 }
 
 /// A dead letter with its event and attempts.

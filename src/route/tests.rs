@@ -46,6 +46,7 @@ fn route(
             name: action.into(),
             with: "".into(),
         },
+        written: None,
     }
 }
 

@@ -60,6 +60,7 @@ impl House {
             when: None,
             to: vec!["sink".into()],
             action: Action::message(),
+            written: None,
         };
         let front = Front {
             sources: [(source.name.clone(), Arc::new(source))].into(),

@@ -21,6 +21,7 @@ use crate::metrics::Metrics;
 use crate::secret::Secret;
 
 pub mod answer;
+mod console;
 mod dispatch;
 pub mod endpoints;
 pub mod explain;

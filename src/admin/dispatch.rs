@@ -12,7 +12,8 @@ use super::operate::Dead;
 use super::select::{Query, only, only_query};
 use super::serve::HangUp;
 use super::{
-    House, Refusal, event_id, explain, health, jobs, links, openapi, operate, remote, show, status,
+    House, Refusal, console, event_id, explain, health, jobs, links, openapi, operate, remote,
+    show, status,
 };
 
 /// The largest webhook that `explain` takes.
@@ -24,7 +25,10 @@ type Answer = Result<Response<Body>, Refusal>;
 
 /// A file of the console: no data is in it.
 pub(super) fn page(path: &str) -> Answer {
-    Err(Refusal::not_found(format!("there is no {path}")))
+    let found = console::file(path.trim_start_matches('/'));
+    let (kind, bytes) = found.ok_or_else(|| Refusal::not_found(format!("there is no {path}")))?;
+    let bytes = Bytes::from_static(bytes);
+    Ok(answer::typed(StatusCode::OK, kind, bytes))
 }
 
 /// Whoever passed the guard is answered.

@@ -4,7 +4,7 @@ CARGO ?= cargo
 TOOLS := target/tools
 DENY := $(TOOLS)/bin/cargo-deny
 
-.PHONY: demo test fmt lint deny unit doc bench proof clean
+.PHONY: demo test fmt lint deny unit doc browser bench proof clean
 
 demo: ## build, run the main job against emulators, show where to look
 	$(CARGO) run --release --locked -- demo $(DEMO)
@@ -30,6 +30,10 @@ deny: $(DENY)
 
 $(DENY):
 	$(CARGO) install --locked --root $(TOOLS) --version 0.20.2 cargo-deny
+
+browser: ## the console in a real browser; pictures below target/browser/screenshots
+	$(CARGO) build --locked
+	node tests/browser/run.mjs $(BROWSER)
 
 bench: ## criterion; figures for a commit message
 	$(CARGO) bench --locked

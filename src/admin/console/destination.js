@@ -151,12 +151,17 @@ function draw(charts, table, { every_seconds: every, samples }) {
   set(table, "open", wasOpen);
 }
 
+/** The settings, each with its unit: `timeout_seconds: 30` reads `timeout 30 s`. */
 function shownSettings({ settings }) {
-  const text = (value) => {
-    if (value === null || value === undefined) return "none";
-    if (value instanceof Exact || typeof value !== "object") return String(value);
-    if (Array.isArray(value)) return value.join(", ");
-    return Object.entries(value).map(([name, inner]) => `${name.replaceAll("_", " ")} ${text(inner)}`).join(" · ");
-  };
-  return pairs(Object.entries(settings ?? {}).map(([name, value]) => [name.replaceAll("_", " "), text(value)]));
+  return pairs(Object.entries(settings ?? {}).map(([name, value]) => setting(name, value)));
+}
+
+function setting(name, value) {
+  const seconds = name.endsWith("_seconds");
+  const words = (seconds ? name.slice(0, -"_seconds".length) : name).replaceAll("_", " ");
+  const one = (item) => (typeof item !== "number" ? String(item) : seconds ? age(item) : name.endsWith("bytes") ? bytes(item) : count(item));
+  if (value === null || value === undefined) return [words, "none"];
+  if (Array.isArray(value)) return [words, value.map(one).join(", ")];
+  if (typeof value === "object" && !(value instanceof Exact)) return [words, Object.entries(value).map(([inner, of]) => setting(inner, of).join(" ")).join(" · ")];
+  return [words, one(value)];
 }

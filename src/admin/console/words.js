@@ -3,7 +3,7 @@
 
 /** States of a destination: how it looks, what it means, how bad it is. */
 export const STANDING = {
-  idle: { shape: "ok", tone: "ok", word: "all delivered", badness: 0 },
+  idle: { shape: "ok", tone: "ok", word: "nothing waits", badness: 0 },
   delivering: { shape: "ok", tone: "ok", word: "delivering", badness: 0 },
   waiting: { shape: "wait", tone: "wait", word: "waiting", badness: 2 },
   retrying: { shape: "wait", tone: "wait", word: "retrying", badness: 2 },

@@ -34,11 +34,11 @@ macro_rules! files {
 }
 
 /// Every file below `src/admin/console/`.
-const FILES: [(&str, &[u8]); 32] = files!(
+const FILES: [(&str, &[u8]); 36] = files!(
     "index.html" "icon.svg" "style.css" "views.css" "app.js" "api.js" "body.js" "chart.js"
-    "dead.js" "destination.js" "dialog.js" "dom.js" "events.js" "explain.js" "flow.js"
-    "format.js" "jobs.js" "json.js" "keys.js" "lines.js" "links.js" "list.js" "paste.js"
-    "router.js" "routes.js" "shape.js" "stream.js" "theme.js" "toml.js" "trouble.js"
+    "dead.js" "destination.js" "destinations.js" "dialog.js" "dom.js" "event.js" "events.js" "explain.js" "flow.js"
+    "format.js" "jobs.js" "json.js" "keys.js" "letter.js" "lines.js" "links.js" "list.js" "paste.js"
+    "replay.js" "router.js" "routes.js" "shape.js" "stream.js" "theme.js" "toml.js" "trouble.js"
     "visible.js" "words.js"
 );
 

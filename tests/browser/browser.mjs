@@ -12,7 +12,16 @@ const require = createRequire(join(OUT, "package.json"));
 const { chromium } = require("playwright-core");
 const AXE = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
-const ARGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+const ARGS = [
+  "--headless",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
 
 export const DESKTOP = { width: 1280, height: 800 };
 export const PHONE = { width: 360, height: 740 };
@@ -21,7 +30,13 @@ export const PHONE = { width: 360, height: 740 };
 export class Browser {
   async start() {
     this.profile = mkdtempSync(join(tmpdir(), "hookfan-chromium-"));
-    this.context = await chromium.launchPersistentContext(this.profile, { executablePath: CHROMIUM, args: ARGS, viewport: DESKTOP, serviceWorkers: "block", permissions: ["clipboard-write"] });
+    this.context = await chromium.launchPersistentContext(this.profile, {
+      executablePath: CHROMIUM,
+      args: ARGS,
+      viewport: DESKTOP,
+      serviceWorkers: "block",
+      permissions: ["clipboard-write"],
+    });
     return this;
   }
   /** A page of this gateway, watched from its first byte on. */
@@ -47,14 +62,27 @@ export class Guard {
   }
   async up() {
     const { page } = this;
-    page.on("dialog", (dialog) => { this.dialogs.push(dialog.message()); dialog.dismiss(); });
+    page.on("dialog", (dialog) => {
+      this.dialogs.push(dialog.message());
+      dialog.dismiss();
+    });
     page.on("pageerror", (error) => this.errors.push(error.stack ?? error.message));
-    page.on("console", (line) => { if (line.type() === "error" && !/Failed to load resource/.test(line.text())) this.errors.push(line.text()); });
-    page.on("request", (request) => { if (!request.url().startsWith(`${this.admin}/`)) this.elsewhere.push(request.url()); });
-    await page.exposeBinding("__report", (_, what) => { this.reports.push(what); });
-    await page.exposeBinding("pwned", (_, what) => { this.ran.push(String(what)); });
+    page.on("console", (line) => {
+      if (line.type() === "error" && !/Failed to load resource/.test(line.text())) this.errors.push(line.text());
+    });
+    page.on("request", (request) => {
+      if (!request.url().startsWith(`${this.admin}/`)) this.elsewhere.push(request.url());
+    });
+    await page.exposeBinding("__report", (_, what) => {
+      this.reports.push(what);
+    });
+    await page.exposeBinding("pwned", (_, what) => {
+      this.ran.push(String(what));
+    });
     await page.addInitScript(() => {
-      document.addEventListener("securitypolicyviolation", (event) => globalThis.__report(`${event.effectiveDirective} ${event.sourceFile}:${event.lineNumber} ${event.sample}`));
+      document.addEventListener("securitypolicyviolation", (event) =>
+        globalThis.__report(`${event.effectiveDirective} ${event.sourceFile}:${event.lineNumber} ${event.sample}`),
+      );
     });
   }
   /** Everything, for one assertion. */
@@ -69,18 +97,31 @@ export const NOTHING = { dialogs: [], reports: [], errors: [], ran: [], elsewher
 /** Goes to a view and waits until it shows what it is about. */
 export async function visit(page, hash, ready = "main h1") {
   const target = `${page.admin}/#/${hash}`;
-  if (page.url().startsWith(page.admin)) await page.evaluate((to) => { location.hash = to; }, `#/${hash}`);
+  if (page.url().startsWith(page.admin))
+    await page.evaluate((to) => {
+      location.hash = to;
+    }, `#/${hash}`);
   else await page.goto(target);
   await page.waitForSelector(ready, { timeout: 15_000 });
-  await page.waitForFunction(() => !/Loading…|Asking…|Checking the files/.test(document.querySelector("main").textContent), null, { timeout: 15_000 });
+  await page.waitForFunction(
+    () => !/Loading…|Asking…|Checking the files/.test(document.querySelector("main").textContent),
+    null,
+    { timeout: 15_000 },
+  );
 }
 
 /** Findings of axe-core that are serious or critical. */
 export async function axe(page) {
   if (!(await page.evaluate(() => "axe" in globalThis))) await page.evaluate(AXE);
   const found = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
-  return found.violations.filter((one) => ["serious", "critical"].includes(one.impact))
-    .flatMap((one) => one.nodes.map((node) => `${one.impact} ${one.id}: ${node.target.join(" ")} ${node.failureSummary?.split("\n").slice(1, 2).join("").trim()}`));
+  return found.violations
+    .filter((one) => ["serious", "critical"].includes(one.impact))
+    .flatMap((one) =>
+      one.nodes.map(
+        (node) =>
+          `${one.impact} ${one.id}: ${node.target.join(" ")} ${node.failureSummary?.split("\n").slice(1, 2).join("").trim()}`,
+      ),
+    );
 }
 
 /** How much wider the page is than the window: 0, or it scrolls sideways. */
@@ -99,4 +140,5 @@ export async function shot(page, name) {
 export const words = (page) => page.evaluate(() => document.querySelector("main").textContent);
 
 /** Waits until the view says something. */
-export const says = (page, text, ms) => until(`the view says ${text}`, async () => (await words(page)).includes(text), ms);
+export const says = (page, text, ms) =>
+  until(`the view says ${text}`, async () => (await words(page)).includes(text), ms);

@@ -67,13 +67,21 @@ describe(`${STRINGS.length} strings of strangers`, () => {
     page = await browser.page(gateway.admin);
     for (const text of STRINGS) {
       await gateway.hook("shop", { topic: text, order: { id: text }, note: text, [text]: [text] }, header(text));
-      await gateway.hook("qiscus", comment({ text, name: text, email: text, room: text, roomName: text }), header(text));
+      await gateway.hook(
+        "qiscus",
+        comment({ text, name: text, email: text, room: text, roomName: text }),
+        header(text),
+      );
     }
     await gateway.settled();
     events = await all("events", "before");
     letters = await all("dead", "after");
   });
-  after(async () => { await browser?.close(); await gateway?.close(); await receiver?.stop(); });
+  after(async () => {
+    await browser?.close();
+    await gateway?.close();
+    await receiver?.stop();
+  });
 
   /** As a header, where HTTP can carry it. */
   const header = (text) => (/^[\x20-\x7e]{1,200}$/.test(text) ? { "x-note": text } : {});
@@ -89,10 +97,19 @@ describe(`${STRINGS.length} strings of strangers`, () => {
   }
 
   const main = () => page.evaluate(() => document.querySelector("main").textContent);
-  const shows = async (text, where) => assert.ok((await main()).includes(asShown(text)), `${where} does not show ${JSON.stringify(text).slice(0, 200)}`);
+  const shows = async (text, where) =>
+    assert.ok((await main()).includes(asShown(text)), `${where} does not show ${JSON.stringify(text).slice(0, 200)}`);
   const calm = async () => {
     assert.deepEqual(page.guard.words, NOTHING);
-    assert.equal(await page.evaluate(() => document.querySelectorAll("main script, main iframe, main object, main embed, main form[action], main style, main base, main img").length), 0);
+    assert.equal(
+      await page.evaluate(
+        () =>
+          document.querySelectorAll(
+            "main script, main iframe, main object, main embed, main form[action], main style, main base, main img",
+          ).length,
+      ),
+      0,
+    );
   };
 
   test("were all accepted, and all refused by the echo", () => {
@@ -101,13 +118,20 @@ describe(`${STRINGS.length} strings of strangers`, () => {
   });
 
   test("stand literally in the lists of events and dead letters", async () => {
-    for (const [view, rows] of [["events", events], ["dead", [...letters].reverse()]]) {
+    for (const [view, rows] of [
+      ["events", events],
+      ["dead", [...letters].reverse()],
+    ]) {
       await visit(page, view, "tbody tr");
       for (let at = 0; at < rows.length; at += 50) {
         const shown = rows.slice(at, at + 50);
-        await until(`page ${at / 50 + 1} of ${view}`, () => page.evaluate((id) => document.querySelector("tbody tr:last-child a")?.href.endsWith(id), shown.at(-1).id));
+        await until(`page ${at / 50 + 1} of ${view}`, () =>
+          page.evaluate((id) => document.querySelector("tbody tr:last-child a")?.href.endsWith(id), shown.at(-1).id),
+        );
         const text = await main();
-        for (const row of shown) for (const word of [row.type, row.key, row.detail]) if (word) assert.ok(text.includes(asShown(word)), `${view}: ${JSON.stringify(word).slice(0, 200)}`);
+        for (const row of shown)
+          for (const word of [row.type, row.key, row.detail])
+            if (word) assert.ok(text.includes(asShown(word)), `${view}: ${JSON.stringify(word).slice(0, 200)}`);
         assert.equal(await sideways(page), 0, `${view} scrolls sideways at ${at}`);
         if (at + 50 < rows.length) await page.click("text=Older");
       }
@@ -122,7 +146,9 @@ describe(`${STRINGS.length} strings of strangers`, () => {
       await until(`event ${id} is drawn`, async () => (await main()).includes(id));
       await shows(event.type, id);
       if (event.key) await shows(event.key, id);
-      if (event.message) for (const word of [event.message.text, event.message.author.name, event.message.conversation.name]) if (word) await shows(word, id);
+      if (event.message)
+        for (const word of [event.message.text, event.message.author.name, event.message.conversation.name])
+          if (word) await shows(word, id);
       if (event.headers["x-note"]) await shows(event.headers["x-note"], id);
       const note = /"note":("(?:[^"\\]|\\.)*")/.exec(event.body)?.[1];
       if (note) await shows(note, id);
@@ -149,13 +175,30 @@ describe(`${STRINGS.length} strings of strangers`, () => {
     for (const text of [...MARKUP.slice(0, 40), ...NAUGHTY.slice(0, 30)]) {
       await page.fill("#try-body", JSON.stringify({ topic: "t", order: { id: "k" }, note: text }));
       await page.click("text=Show where it would go");
-      await until("the clause shows it", () => page.evaluate((shown) => document.querySelector(".try-answer").textContent.includes(shown), asShown(JSON.stringify(text)).slice(0, 300)));
+      await until("the clause shows it", () =>
+        page.evaluate(
+          (shown) => document.querySelector(".try-answer").textContent.includes(shown),
+          asShown(JSON.stringify(text)).slice(0, 300),
+        ),
+      );
     }
     for (const text of MARKUP) {
-      await page.evaluate((to) => { location.hash = to; }, `#/${["dead", "events", "links"][text.length % 3]}?key=${encodeURIComponent(text)}`);
-      await page.evaluate((to) => { location.hash = to; }, `#/destinations/${encodeURIComponent(text)}`);
+      await page.evaluate(
+        (to) => {
+          location.hash = to;
+        },
+        `#/${["dead", "events", "links"][text.length % 3]}?key=${encodeURIComponent(text)}`,
+      );
+      await page.evaluate(
+        (to) => {
+          location.hash = to;
+        },
+        `#/destinations/${encodeURIComponent(text)}`,
+      );
     }
-    await page.evaluate(() => { location.hash = "#/%E0%A4%A/<img src=x onerror=pwned(2)>?=%&=&"; });
+    await page.evaluate(() => {
+      location.hash = "#/%E0%A4%A/<img src=x onerror=pwned(2)>?=%&=&";
+    });
     await page.waitForSelector("h1:has-text('no such page')");
     await calm();
   });
@@ -168,16 +211,27 @@ describe("the guards", () => {
     await receiver.start();
     gateway = await new Gateway({ routes }).start();
     browser = await new Browser().start();
-    await gateway.hook("shop", { topic: "<img src=x onerror=pwned(7)>", order: { id: "<svg onload=alert(8)>" }, note: "<img src=//elsewhere.example/x.png>" });
+    await gateway.hook("shop", {
+      topic: "<img src=x onerror=pwned(7)>",
+      order: { id: "<svg onload=alert(8)>" },
+      note: "<img src=//elsewhere.example/x.png>",
+    });
     await gateway.settled();
   });
-  after(async () => { await browser?.close(); await gateway?.close(); await receiver?.stop(); });
+  after(async () => {
+    await browser?.close();
+    await gateway?.close();
+    await receiver?.stop();
+  });
 
   /** A console that was made careless on its way to the browser. */
   async function careless(page, { withoutPolicy = false } = {}) {
     await page.route("**/console/dom.js", async (route) => {
       const response = await route.fetch();
-      const body = (await response.text()).replace("found.push(...letters(String(child)))", "{ const box = document.createElement('span'); box.innerHTML = String(child); found.push(box); }");
+      const body = (await response.text()).replace(
+        "found.push(...letters(String(child)))",
+        "{ const box = document.createElement('span'); box.innerHTML = String(child); found.push(box); }",
+      );
       await route.fulfill({ response, body });
     });
     if (withoutPolicy) {

@@ -14,7 +14,10 @@ describe("live", () => {
     browser = await new Browser().start();
     page = await browser.page(stage.admin);
   });
-  after(async () => { await browser?.close(); await stage?.close(); });
+  after(async () => {
+    await browser?.close();
+    await stage?.close();
+  });
 
   test("an event shows within a second of its 2xx, a hundred times", async (context) => {
     await visit(page, "events");
@@ -22,7 +25,11 @@ describe("live", () => {
     const took = [];
     for (let n = 0; n < 100; n += 1) {
       const id = `live-${n}`;
-      const shown = page.waitForFunction((key) => document.querySelector("tbody")?.textContent.includes(key), `shop/${id}`, { polling: "mutation", timeout: 5000 });
+      const shown = page.waitForFunction(
+        (key) => document.querySelector("tbody")?.textContent.includes(key),
+        `shop/${id}`,
+        { polling: "mutation", timeout: 5000 },
+      );
       await stage.gateway.hook("shop", { topic: "order.paid", order: { id } });
       const accepted = performance.now();
       await shown;
@@ -62,7 +69,10 @@ describe("live", () => {
     await page.waitForSelector(".pulse");
     assert.equal(await page.evaluate(() => document.getAnimations().length), 0);
     await page.emulateMedia({ reducedMotion: "no-preference" });
-    await until("lines move", async () => { await stage.round(); return page.evaluate(() => document.getAnimations().length > 0); });
+    await until("lines move", async () => {
+      await stage.round();
+      return page.evaluate(() => document.getAnimations().length > 0);
+    });
     assert.ok((await page.evaluate(() => document.getAnimations().length)) <= 24);
     assert.deepEqual(page.guard.words, NOTHING);
   });
@@ -71,10 +81,17 @@ describe("live", () => {
 describe("behind a token", () => {
   let stage, browser;
   before(async () => {
-    stage = await new Shop().start({ extra: 'admin_token = { file = "admin-token" }', secrets: { "admin-token": TOKEN }, token: TOKEN });
+    stage = await new Shop().start({
+      extra: 'admin_token = { file = "admin-token" }',
+      secrets: { "admin-token": TOKEN },
+      token: TOKEN,
+    });
     browser = await new Browser().start();
   });
-  after(async () => { await browser?.close(); await stage?.close(); });
+  after(async () => {
+    await browser?.close();
+    await stage?.close();
+  });
 
   test("the page asks once, refuses a wrong one, keeps a right one for the tab only", async () => {
     const page = await browser.page(stage.admin);
@@ -94,7 +111,11 @@ describe("behind a token", () => {
     await page.waitForSelector("tbody tr:has-text('customer.created')");
     await page.reload();
     await page.waitForSelector("tbody tr:has-text('customer.created')");
-    const kept = await page.evaluate(() => ({ local: JSON.stringify(localStorage), cookie: document.cookie, session: sessionStorage.length }));
+    const kept = await page.evaluate(() => ({
+      local: JSON.stringify(localStorage),
+      cookie: document.cookie,
+      session: sessionStorage.length,
+    }));
     assert.deepEqual([kept.local.includes(TOKEN), kept.cookie, kept.session], [false, "", 1]);
     assert.ok(!(await words(page)).includes(TOKEN));
     assert.deepEqual(page.guard.words, NOTHING);

@@ -17,7 +17,9 @@ ${more}
 `;
 
 /** A chat platform and a shop; two vendors; some that are not well. */
-export const shop = (extra = "") => (gateway) => `# What the shop hears, and who is told.
+export const shop =
+  (extra = "") =>
+  (gateway) => `# What the shop hears, and who is told.
 
 ${gateway.head(extra)}
 # ---------------------------------------------------------------- who sends
@@ -51,15 +53,23 @@ agent_id      = "0e0d1ead-dc69-470a-9b3a-e7eb16a56453"
 burst         = 2
 allow_private = true
 
-${http("warehouse", "/warehouse", `[destination.warehouse.body]
+${http(
+  "warehouse",
+  "/warehouse",
+  `[destination.warehouse.body]
 text = "{{ message.text | default('') }}"
 raw  = "{{ payload }}"
-`)}
+`,
+)}
 ${http("archive", "/archive")}
 ${http("crm", "/crm")}
-${http("billing", "/billing", `retry   = { delays = ["1s", "2s", "5s"], for = "76h" }
+${http(
+  "billing",
+  "/billing",
+  `retry   = { delays = ["1s", "2s", "5s"], for = "76h" }
 breaker = { failures = 3, probe_every = "5s" }
-`)}
+`,
+)}
 ${http("ledger", "/ledger")}
 # ------------------------------------------------------------ what goes where
 
@@ -96,7 +106,11 @@ to   = "archive"
 /** Sixty destinations behind six routes. */
 export const sixty = (gateway) => {
   const names = Array.from({ length: 60 }, (_, index) => `branch_${String(index + 1).padStart(2, "0")}`);
-  const group = (index) => names.filter((_, at) => at % 6 === index).map((name) => `"${name}"`).join(", ");
+  const group = (index) =>
+    names
+      .filter((_, at) => at % 6 === index)
+      .map((name) => `"${name}"`)
+      .join(", ");
   return `# Sixty branches.
 
 ${gateway.head()}

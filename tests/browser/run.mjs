@@ -28,9 +28,14 @@ const stamp = join(out, "installed.json");
 if (!existsSync(stamp) || readFileSync(stamp, "utf8") !== lock) {
   for (const file of ["package.json", "package-lock.json"]) copyFileSync(join(here, file), join(out, file));
   try {
-    execFileSync("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], { cwd: out, stdio: "inherit" });
+    execFileSync("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], {
+      cwd: out,
+      stdio: "inherit",
+    });
   } catch {
-    console.error("npm ci failed: playwright-core and axe-core come from the npm registry, once; nothing else is downloaded.");
+    console.error(
+      "npm ci failed: playwright-core and axe-core come from the npm registry, once; nothing else is downloaded.",
+    );
     process.exit(2);
   }
   writeFileSync(stamp, lock);
@@ -38,8 +43,14 @@ if (!existsSync(stamp) || readFileSync(stamp, "utf8") !== lock) {
 
 rmSync(join(out, "screenshots"), { recursive: true, force: true });
 const asked = process.argv.slice(2);
-const files = readdirSync(here).filter((name) => name.endsWith(".test.mjs") && (asked.length === 0 || asked.some((word) => name.includes(word)))).sort();
+const files = readdirSync(here)
+  .filter((name) => name.endsWith(".test.mjs") && (asked.length === 0 || asked.some((word) => name.includes(word))))
+  .sort();
 const env = { ...process.env, HOOKFAN_BINARY: binary, CARGO_TARGET_DIR: target, CHROMIUM: chromium };
-const { status } = spawnSync(process.execPath, ["--test", "--test-concurrency=1", "--test-reporter=spec", ...files.map((name) => join(here, name))], { stdio: "inherit", env });
+const { status } = spawnSync(
+  process.execPath,
+  ["--test", "--test-concurrency=1", "--test-reporter=spec", ...files.map((name) => join(here, name))],
+  { stdio: "inherit", env },
+);
 console.log(`Screenshots: ${join(out, "screenshots")}`);
 process.exit(status ?? 1);

@@ -37,7 +37,10 @@ export class Receiver {
       request.on("end", () => {
         this.got.set(path, (this.got.get(path) ?? 0) + 1);
         const { status = 200, body = "ok", delay = 0 } = this.answers.get(path) ?? {};
-        setTimeout(() => { response.statusCode = status; response.end(body); }, delay);
+        setTimeout(() => {
+          response.statusCode = status;
+          response.end(body);
+        }, delay);
       });
     });
   }
@@ -76,8 +79,14 @@ export class Gateway {
   }
   async start() {
     this.said = "";
-    this.process = spawn(BINARY, ["run", "-c", this.file], { env: { ...process.env, ...this.env }, stdio: ["ignore", "pipe", "pipe"] });
-    for (const stream of [this.process.stdout, this.process.stderr]) stream.on("data", (chunk) => { this.said = (this.said + chunk).slice(-20_000); });
+    this.process = spawn(BINARY, ["run", "-c", this.file], {
+      env: { ...process.env, ...this.env },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    for (const stream of [this.process.stdout, this.process.stderr])
+      stream.on("data", (chunk) => {
+        this.said = (this.said + chunk).slice(-20_000);
+      });
     this.ended = new Promise((resolve) => this.process.once("exit", resolve));
     await until("the gateway answers /livez", async () => {
       if (this.process.exitCode !== null) throw new Error(`the gateway ended:\n${this.said}`);
@@ -95,7 +104,12 @@ export class Gateway {
   }
   async api(path, body, token) {
     const headers = token ? { authorization: `Bearer ${token}` } : {};
-    const response = await fetch(`${this.admin}/api/v1/${path}`, body === undefined ? { headers } : { method: "POST", body: JSON.stringify(body), headers: { ...headers, "content-type": "application/json" } });
+    const response = await fetch(
+      `${this.admin}/api/v1/${path}`,
+      body === undefined
+        ? { headers }
+        : { method: "POST", body: JSON.stringify(body), headers: { ...headers, "content-type": "application/json" } },
+    );
     const json = await response.json();
     if (!response.ok) throw new Error(`${path}: ${response.status} ${json.detail}`);
     return json;
@@ -103,23 +117,35 @@ export class Gateway {
   /** Posts a webhook; answers the ingress' answer. */
   async hook(source, body, headers = {}) {
     const text = typeof body === "string" || body instanceof Uint8Array ? body : JSON.stringify(body);
-    const response = await fetch(`${this.ingress}/hooks/${source}`, { method: "POST", body: text, headers: { "content-type": "application/json", ...headers } });
+    const response = await fetch(`${this.ingress}/hooks/${source}`, {
+      method: "POST",
+      body: text,
+      headers: { "content-type": "application/json", ...headers },
+    });
     if (!response.ok) throw new Error(`${source} was answered ${response.status}`);
     return response.json();
   }
   /** Until nothing is on its way, but for what is paused or is tried again. */
   async settled(...but) {
-    await until("all copies are settled", async () => {
-      const { destinations } = await this.api("status");
-      return destinations.every((row) => row.pending === 0 || but.includes(row.name));
-    }, 60_000);
+    await until(
+      "all copies are settled",
+      async () => {
+        const { destinations } = await this.api("status");
+        return destinations.every((row) => row.pending === 0 || but.includes(row.name));
+      },
+      60_000,
+    );
   }
 }
 
 /** One of the vendors' emulators, as its own process. */
 export class Emulator {
   constructor(vendor, port) {
-    this.process = spawn(BINARY, ["emulate", vendor, "--listen", `127.0.0.1:${port}`, "--api-key", "demo.key-0123456789"], { stdio: "ignore" });
+    this.process = spawn(
+      BINARY,
+      ["emulate", vendor, "--listen", `127.0.0.1:${port}`, "--api-key", "demo.key-0123456789"],
+      { stdio: "ignore" },
+    );
     this.ended = new Promise((resolve) => this.process.once("exit", resolve));
   }
   async stop() {
@@ -129,6 +155,26 @@ export class Emulator {
 }
 
 /** What a Qiscus app posts for one comment. */
-export function comment({ text = "Good morning, is the blue one back?", name = "Rina Wijaya", email = "rina@customer.example.com", room = 1375619, roomName = "Order A-1042", type = "post_comment_mobile" } = {}) {
-  return { type, payload: { from: { id: 90211, email, name }, room: { id: room, topic_id: room, type: "group", name: roomName, participants: [{ id: 90211, email, username: name, avatar_url: "" }] }, message: { type: "text", text, payload: {} } } };
+export function comment({
+  text = "Good morning, is the blue one back?",
+  name = "Rina Wijaya",
+  email = "rina@customer.example.com",
+  room = 1375619,
+  roomName = "Order A-1042",
+  type = "post_comment_mobile",
+} = {}) {
+  return {
+    type,
+    payload: {
+      from: { id: 90211, email, name },
+      room: {
+        id: room,
+        topic_id: room,
+        type: "group",
+        name: roomName,
+        participants: [{ id: 90211, email, username: name, avatar_url: "" }],
+      },
+      message: { type: "text", text, payload: {} },
+    },
+  };
 }

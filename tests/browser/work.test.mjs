@@ -9,7 +9,10 @@ import { shop } from "./routes.mjs";
 import { Shop } from "./scene.mjs";
 import { comment, until } from "./stage.mjs";
 
-for (const [name, size] of [["a desktop", DESKTOP], ["a phone", PHONE]]) {
+for (const [name, size] of [
+  ["a desktop", DESKTOP],
+  ["a phone", PHONE],
+]) {
   describe(`on ${name}`, () => {
     let stage, browser, page;
     before(async () => {
@@ -18,7 +21,10 @@ for (const [name, size] of [["a desktop", DESKTOP], ["a phone", PHONE]]) {
       await stage.day(9);
       page = await browser.page(stage.admin, { size });
     });
-    after(async () => { await browser?.close(); await stage?.close(); });
+    after(async () => {
+      await browser?.close();
+      await stage?.close();
+    });
 
     const dead = async (name) => (await stage.row(name)).dead_letters;
     const act = async (button, action) => {
@@ -45,7 +51,18 @@ for (const [name, size] of [["a desktop", DESKTOP], ["a phone", PHONE]]) {
       await page.click("tbody tr a");
       await page.waitForSelector(".why");
       const text = await words(page);
-      for (const said of ["was not delivered to crm", "refused", "422", "customer.email is not an e-mail address", "Read its answer below", "2 routes of 5 match", 'on = "order.*"', '"customer.created"', "nobody at example"]) assert.ok(text.includes(said), said);
+      for (const said of [
+        "was not delivered to crm",
+        "refused",
+        "422",
+        "customer.email is not an e-mail address",
+        "Read its answer below",
+        "2 routes of 5 match",
+        'on = "order.*"',
+        '"customer.created"',
+        "nobody at example",
+      ])
+        assert.ok(text.includes(said), said);
       const order = (await stage.gateway.api("events?type=order.paid&limit=1")).events[0];
       await visit(page, `events/${order.id}`, ".why");
       assert.match(await words(page), /"total": 9007199254740993,\s+"rate": 1\.10,/);
@@ -67,7 +84,9 @@ for (const [name, size] of [["a desktop", DESKTOP], ["a phone", PHONE]]) {
 
     test("chosen letters are dropped, after their number was said", async () => {
       stage.receiver.answer("/crm", { status: 422, body: "no" });
-      await stage.customer(); await stage.customer(); await stage.customer();
+      await stage.customer();
+      await stage.customer();
+      await stage.customer();
       await until("three more", async () => (await dead("crm")) >= 3);
       await visit(page, "dead", "tbody tr");
       const before = await dead("crm");
@@ -96,7 +115,8 @@ for (const [name, size] of [["a desktop", DESKTOP], ["a phone", PHONE]]) {
     });
 
     test("events are filtered, paged, replayed to where the operator says", async () => {
-      for (let n = 0; n < 60; n += 1) await stage.gateway.hook("qiscus", comment({ room: 7000 + n, text: `number ${n}` }));
+      for (let n = 0; n < 60; n += 1)
+        await stage.gateway.hook("qiscus", comment({ room: 7000 + n, text: `number ${n}` }));
       await visit(page, "events", "tbody tr");
       await page.selectOption("#filter-source", "qiscus");
       await page.waitForFunction(() => location.hash.includes("source=qiscus"));
@@ -105,7 +125,12 @@ for (const [name, size] of [["a desktop", DESKTOP], ["a phone", PHONE]]) {
       await page.waitForFunction(() => location.hash.includes("type=post_"));
       await page.fill("#filter-key", "qiscus/70*");
       await page.press("#filter-key", "Enter");
-      await until("fifty rows of rooms 70xx", () => page.$$eval("tbody tr", (rows) => rows.length === 50 && rows.every((row) => row.textContent.includes("qiscus/70"))));
+      await until("fifty rows of rooms 70xx", () =>
+        page.$$eval(
+          "tbody tr",
+          (rows) => rows.length === 50 && rows.every((row) => row.textContent.includes("qiscus/70")),
+        ),
+      );
       await page.click("text=Older");
       await until("the other ten", () => page.$$eval("tbody tr", (rows) => rows.length === 10));
       await page.goBack();
@@ -121,7 +146,10 @@ for (const [name, size] of [["a desktop", DESKTOP], ["a phone", PHONE]]) {
       const analytics = await stage.row("analytics");
       await page.locator("tbody input[type=checkbox]").first().check();
       await act("text=Replay 1 event…", /Replay 1/);
-      await until("its own destinations are owed it", async () => (await stage.row("analytics")).owed === analytics.owed + 1);
+      await until(
+        "its own destinations are owed it",
+        async () => (await stage.row("analytics")).owed === analytics.owed + 1,
+      );
     });
 
     test("a wrong filter is refused in the API's words", async () => {
@@ -147,7 +175,14 @@ for (const [name, size] of [["a desktop", DESKTOP], ["a phone", PHONE]]) {
       await page.click("text=Show where it would go");
       await page.waitForSelector(".try-answer .request");
       const text = await page.textContent(".try-answer");
-      for (const said of ["order.refunded", "shop/A-1", "2 routes of 5 match", "It goes to 4 destinations", "/warehouse"]) assert.ok(text.includes(said), said);
+      for (const said of [
+        "order.refunded",
+        "shop/A-1",
+        "2 routes of 5 match",
+        "It goes to 4 destinations",
+        "/warehouse",
+      ])
+        assert.ok(text.includes(said), said);
       assert.ok((await page.textContent(".try-answer .request:has-text('warehouse')")).includes("9007199254740993"));
       assert.equal((await stage.gateway.api("status")).sources.find((row) => row.name === "shop").accepted, accepted);
       await page.fill("#try-headers", "no colon");
@@ -195,7 +230,11 @@ for (const [name, size] of [["a desktop", DESKTOP], ["a phone", PHONE]]) {
       await page.click("text=Pause…");
       await page.waitForSelector("dialog[open]");
       // The destination leaves while the question stands.
-      stage.gateway.write((gateway) => shop()(gateway).replace(/\[destination\.crm\][\s\S]*?(?=\[destination\.billing\])/, "").replace(/\[\[route\]\]\nname = "customers"[\s\S]*?to {3}= "crm"\n/, ""));
+      stage.gateway.write((gateway) =>
+        shop()(gateway)
+          .replace(/\[destination\.crm\][\s\S]*?(?=\[destination\.billing\])/, "")
+          .replace(/\[\[route\]\]\nname = "customers"[\s\S]*?to {3}= "crm"\n/, ""),
+      );
       await until("crm is gone", async () => !(await stage.row("crm")));
       await page.click("dialog button[type=submit]");
       await page.waitForSelector("dialog [role=alert] >> text=there is no destination crm");

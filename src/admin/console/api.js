@@ -7,7 +7,7 @@ import { parse } from "./json.js";
 const TOKEN = "hookfan.token";
 
 /** What the API said instead of an answer: `status` (0: nobody answered), `message`. */
-export class Refused extends Error {
+class Refused extends Error {
   constructor(status, detail, body) {
     super(detail);
     this.name = "Refused";
@@ -32,11 +32,13 @@ export async function get(path, query, options) {
 /** POST of JSON, or of `body` as it is with its own headers. */
 export async function post(path, value, options) {
   const json = value !== undefined;
-  return answer(await open(path, {
-    method: "POST",
-    body: json ? JSON.stringify(value) : options?.body,
-    headers: { ...(json ? { "content-type": "application/json" } : {}), ...options?.headers },
-  }));
+  return answer(
+    await open(path, {
+      method: "POST",
+      body: json ? JSON.stringify(value) : options?.body,
+      headers: { ...(json ? { "content-type": "application/json" } : {}), ...options?.headers },
+    }),
+  );
 }
 
 /** A response whose status is a success; else `Refused`. Asks for a token once it is needed. */
@@ -47,7 +49,13 @@ export async function open(path, options = {}) {
     if (token) headers.authorization = `Bearer ${token}`;
     let response;
     try {
-      response = await fetch(`api/v1/${path}`, { ...options, headers, cache: "no-store", credentials: "omit", redirect: "error" });
+      response = await fetch(`api/v1/${path}`, {
+        ...options,
+        headers,
+        cache: "no-store",
+        credentials: "omit",
+        redirect: "error",
+      });
     } catch (error) {
       if (error.name === "AbortError") throw error;
       throw new Refused(0, "The gateway does not answer. Is it running, and is this address still its own?");
@@ -57,7 +65,9 @@ export async function open(path, options = {}) {
     if (response.status !== 401 || !asker) throw refused;
     // Whoever asked with the token of before, while another one was typed, tries again.
     if (sessionStorage.getItem(TOKEN) === token) {
-      asking ??= asker(token ? "That token is not the gateway's." : null).finally(() => { asking = null; });
+      asking ??= asker(token ? "That token is not the gateway's." : null).finally(() => {
+        asking = null;
+      });
       sessionStorage.setItem(TOKEN, await asking);
     }
   }
@@ -90,7 +100,12 @@ async function refusal(response) {
   let body = null;
   try {
     body = parse(await response.text());
-  } catch { /* A proxy's page, say: the status has to do. */ }
-  const detail = body?.detail ?? body?.title ?? (body?.complaints ? "The file has errors." : `The gateway answered ${response.status}.`);
+  } catch {
+    /* A proxy's page, say: the status has to do. */
+  }
+  const detail =
+    body?.detail ??
+    body?.title ??
+    (body?.complaints ? "The file has errors." : `The gateway answered ${response.status}.`);
   return new Refused(response.status, String(detail), body);
 }

@@ -2,15 +2,18 @@
 // says so when what is shown is no longer how it is.
 
 import { whenTokenIsNeeded } from "./api.js";
-import { deadView, letterView } from "./dead.js";
-import { destinationView, destinationsView } from "./destination.js";
+import { deadView } from "./dead.js";
+import { destinationView } from "./destination.js";
+import { destinationsView } from "./destinations.js";
 import { askToken, problem } from "./dialog.js";
 import { fill, h, set } from "./dom.js";
-import { eventView, eventsView } from "./events.js";
+import { eventView } from "./event.js";
+import { eventsView } from "./events.js";
 import { flowView } from "./flow.js";
 import { local, short } from "./format.js";
 import { jobsView, poll, tray, watch } from "./jobs.js";
 import { help, listen } from "./keys.js";
+import { letterView } from "./letter.js";
 import { linksView } from "./links.js";
 import { here, onMove } from "./router.js";
 import { routesView } from "./routes.js";
@@ -20,8 +23,13 @@ import { themeSwitch } from "./theme.js";
 
 /** The first part of the address: the list, and one thing of it. */
 const VIEWS = {
-  flow: [flowView], events: [eventsView, eventView], dead: [deadView, letterView],
-  destinations: [destinationsView, destinationView], routes: [routesView], links: [linksView], jobs: [jobsView],
+  flow: [flowView],
+  events: [eventsView, eventView],
+  dead: [deadView, letterView],
+  destinations: [destinationsView, destinationView],
+  routes: [routesView],
+  links: [linksView],
+  jobs: [jobsView],
 };
 
 const page = (id) => document.getElementById(id);
@@ -45,14 +53,23 @@ function show() {
   }
   fill(page("main"), view.root);
   document.title = `${view.title} · hookfan`;
-  for (const link of document.querySelectorAll("#nav a")) set(link, "aria-current", link.dataset.view === name ? "page" : null);
+  for (const link of document.querySelectorAll("#nav a"))
+    set(link, "aria-current", link.dataset.view === name ? "page" : null);
   if (first) return;
   scrollTo(0, 0);
   view.root.querySelector("h1")?.focus({ preventScroll: true });
 }
 
 function nowhere() {
-  return { title: "Nowhere", root: h("div", {}, h("h1", { tabindex: "-1" }, "There is no such page"), h("p", {}, h("a", { href: "#/flow" }, "To the flow"))) };
+  return {
+    title: "Nowhere",
+    root: h(
+      "div",
+      {},
+      h("h1", { tabindex: "-1" }, "There is no such page"),
+      h("p", {}, h("a", { href: "#/flow" }, "To the flow")),
+    ),
+  };
 }
 
 /** The bar on top: how fresh it is, and how much is dead. */

@@ -1,23 +1,27 @@
-// Dead letters: what was not delivered, why, and sending it again. The list and
-// one letter whole.
+// Dead letters: the list of what was not delivered, and sending it again, one or
+// many.
 
-import { get, segment } from "./api.js";
-import { pairs, messageView } from "./body.js";
+import { get } from "./api.js";
 import { confirm, problem } from "./dialog.js";
 import { fill, h, said } from "./dom.js";
-import { about, attempts, filterWords } from "./events.js";
 import { count, things, when } from "./format.js";
 import { begin } from "./jobs.js";
 import { countAll, list } from "./list.js";
-import { go, link } from "./router.js";
+import { filterWords } from "./replay.js";
+import { link } from "./router.js";
 import { shape } from "./shape.js";
-import { follow } from "./stream.js";
 import { REASON } from "./words.js";
 
 const names = (rows) => rows.map((row) => row.name);
 
+/** Moves when a letter came, or left. */
+export const changes = (status) => status.destinations.map((row) => `${row.dead}/${row.dead_letters}`).join();
+
 const SPEC = {
-  path: ["dead"], title: "Dead letters", noun: "dead letter", selectable: true,
+  path: ["dead"],
+  title: "Dead letters",
+  noun: "dead letter",
+  selectable: true,
   lead: "Copies that were not delivered and will not be tried again by themselves, newest first. Retry them once the cause is mended.",
   filters: [
     { name: "destination", label: "Destination", kind: "select", options: (status) => names(status.destinations) },
@@ -31,13 +35,24 @@ const SPEC = {
   columns: [
     { label: "Died", class: "tight", cell: (row) => h("a", { href: link(["dead", row.id]) }, when(row.at)) },
     { label: "Destination", cell: (row) => said(row.destination) },
-    { label: "Why", class: "long why-cell", cell: (row) => h("span", {}, h("span", { class: "chip bad", title: REASON[row.reason]?.[0] }, row.reason), " ", said(row.detail)) },
+    {
+      label: "Why",
+      class: "long why-cell",
+      cell: (row) =>
+        h(
+          "span",
+          {},
+          h("span", { class: "chip bad", title: REASON[row.reason]?.[0] }, row.reason),
+          " ",
+          said(row.detail),
+        ),
+    },
     { label: "Type", cell: (row) => said(row.type) },
-    { label: "Key", class: "long", cell: (row) => row.key ? said(row.key) : h("span", { class: "soft" }, "none") },
+    { label: "Key", class: "long", cell: (row) => (row.key ? said(row.key) : h("span", { class: "soft" }, "none")) },
     { label: "Attempts", class: "tight number", cell: (row) => count(row.attempts) },
   ],
   key: (row) => row.id,
-  changes: (status) => status.destinations.map((row) => `${row.dead}/${row.dead_letters}`).join(),
+  changes,
   load: async (query, limit) => {
     const { dead, next, total } = await get("dead", { ...query, limit, order: "newest" });
     return { rows: dead, next, total };
@@ -47,17 +62,44 @@ const SPEC = {
     const which = Object.keys(self.query).length ? "all that match" : "all";
     const none = self.rows.length === 0;
     return [
-      h("button", { class: "button accent", type: "button", disabled: chosen === 0, on: { click: () => actChosen(self, "retry") } }, chosen ? `Retry ${count(chosen)}…` : "Retry chosen…"),
-      h("button", { class: "button", type: "button", disabled: chosen === 0, on: { click: () => actChosen(self, "drop") } }, chosen ? `Drop ${count(chosen)}…` : "Drop chosen…"),
+      h(
+        "button",
+        {
+          class: "button accent",
+          type: "button",
+          disabled: chosen === 0,
+          on: { click: () => actChosen(self, "retry") },
+        },
+        chosen ? `Retry ${count(chosen)}…` : "Retry chosen…",
+      ),
+      h(
+        "button",
+        { class: "button", type: "button", disabled: chosen === 0, on: { click: () => actChosen(self, "drop") } },
+        chosen ? `Drop ${count(chosen)}…` : "Drop chosen…",
+      ),
       h("span", { class: "bar-gap" }),
-      h("button", { class: "button", type: "button", disabled: none, on: { click: () => actMatching(self, "retry") } }, `Retry ${which}…`),
-      h("button", { class: "button", type: "button", disabled: none, on: { click: () => actMatching(self, "drop") } }, `Drop ${which}…`),
+      h(
+        "button",
+        { class: "button", type: "button", disabled: none, on: { click: () => actMatching(self, "retry") } },
+        `Retry ${which}…`,
+      ),
+      h(
+        "button",
+        { class: "button", type: "button", disabled: none, on: { click: () => actMatching(self, "drop") } },
+        `Drop ${which}…`,
+      ),
       total !== null && h("span", { class: "soft" }, `${count(total)} kept in all`),
     ];
   },
-  empty: (filtered) => filtered
-    ? "No dead letter matches this filter."
-    : h("span", { class: "calm" }, shape("ok"), "No dead letters: every copy was delivered, waits for its turn, or was dropped by a rule."),
+  empty: (filtered) =>
+    filtered
+      ? "No dead letter matches this filter."
+      : h(
+          "span",
+          { class: "calm" },
+          shape("ok"),
+          "No dead letters: every copy was delivered, waits for its turn, or was dropped by a rule.",
+        ),
 };
 
 export function deadView(route) {
@@ -65,19 +107,37 @@ export function deadView(route) {
 }
 
 /** What a deed does, in the words of its question. */
-const DEED = {
-  retry: { what: "dead:retry", verb: "Retry", tone: "accent", note: "Each is owed again with a fresh schedule and leaves this list. A destination that did take it after all gets it twice; the webhook-id is the same." },
-  drop: { what: "dead:drop", verb: "Drop", tone: "danger", note: "They leave this list for good and are never sent. There is no undo." },
+export const DEED = {
+  retry: {
+    what: "dead:retry",
+    verb: "Retry",
+    tone: "accent",
+    note: "Each is owed again with a fresh schedule and leaves this list. A destination that did take it after all gets it twice; the webhook-id is the same.",
+  },
+  drop: {
+    what: "dead:drop",
+    verb: "Drop",
+    tone: "danger",
+    note: "They leave this list for good and are never sent. There is no undo.",
+  },
 };
 
 function actChosen(self, deed) {
   const ids = self.chosen;
   const { what, verb, tone, note } = DEED[deed];
-  const places = tally(self.rows.filter((row) => ids.includes(row.id)), "destination");
+  const places = tally(
+    self.rows.filter((row) => ids.includes(row.id)),
+    "destination",
+  );
   return confirm({
-    title: `${verb} ${things(ids.length, "dead letter")}?`, action: `${verb} ${things(ids.length, "dead letter")}`, tone,
+    title: `${verb} ${things(ids.length, "dead letter")}?`,
+    action: `${verb} ${things(ids.length, "dead letter")}`,
+    tone,
     body: h("div", {}, places, h("p", { class: "soft" }, note)),
-    run: async () => { await begin(what, { ids }); self.clear(); },
+    run: async () => {
+      await begin(what, { ids });
+      self.clear();
+    },
   });
 }
 
@@ -93,77 +153,50 @@ export function actMatching(self, deed) {
     for (const row of page.dead) places.set(row.destination, (places.get(row.destination) ?? 0) + 1);
     return { n: page.dead.length, next: page.next };
   };
-  countAll(load, (so) => fill(told, `Counting… ${count(so)} so far`), () => !body.dataset.gone).then((n) => {
-    fill(told, n === 0 ? "None matches." : h("div", {}, h("b", {}, things(n, "dead letter")), h("ul", { class: "filter-words" }, [...places].map(([name, many]) => h("li", {}, h("b", {}, `${count(many)} `), "to ", said(name))))));
-    if (n > 0) body.dispatchEvent(new CustomEvent("ready", { detail: `${verb} ${things(n, "dead letter")}` }));
-  }, (error) => fill(told, problem(error)));
-  const asked = confirm({ title: `${verb} all that match?`, action: verb, tone, body, run: () => begin(what, selection) });
-  asked.then(() => { body.dataset.gone = "yes"; });
+  countAll(
+    load,
+    (so) => fill(told, `Counting… ${count(so)} so far`),
+    () => !body.dataset.gone,
+  ).then(
+    (n) => {
+      fill(
+        told,
+        n === 0
+          ? "None matches."
+          : h(
+              "div",
+              {},
+              h("b", {}, things(n, "dead letter")),
+              h(
+                "ul",
+                { class: "filter-words" },
+                [...places].map(([name, many]) => h("li", {}, h("b", {}, `${count(many)} `), "to ", said(name))),
+              ),
+            ),
+      );
+      if (n > 0) body.dispatchEvent(new CustomEvent("ready", { detail: `${verb} ${things(n, "dead letter")}` }));
+    },
+    (error) => fill(told, problem(error)),
+  );
+  const asked = confirm({
+    title: `${verb} all that match?`,
+    action: verb,
+    tone,
+    body,
+    run: () => begin(what, selection),
+  });
+  asked.then(() => {
+    body.dataset.gone = "yes";
+  });
   return asked;
 }
 
 function tally(rows, field) {
   const sums = new Map();
   for (const row of rows) sums.set(row[field], (sums.get(row[field]) ?? 0) + 1);
-  return h("ul", { class: "filter-words" }, [...sums].map(([name, n]) => h("li", {}, h("b", {}, `${count(n)} `), "to ", said(name))));
-}
-
-/** One dead letter. */
-export function letterView(route) {
-  const id = route.parts[1];
-  const root = h("div", {}, h("h1", { tabindex: "-1" }, "Dead letter"), h("p", { class: "soft", role: "status" }, "Loading…"));
-  let here = null;
-  const load = async () => {
-    try {
-      const letter = await get(`dead/${segment(id)}`);
-      if (here === null) draw(root, letter);
-      here = true;
-    } catch (error) {
-      if (here === null) fill(root, h("h1", { tabindex: "-1" }, "Dead letter"), problem(error), h("p", {}, h("a", { href: "#/dead" }, "All dead letters")));
-      else if (error.status === 404 && here) {
-        here = false;
-        const gone = root.querySelector("#letter-gone");
-        if (gone) fill(gone, h("p", { class: "problem" }, shape("pause"), h("span", {}, h("b", {}, "No longer in the list. "), error.message)));
-        for (const button of root.querySelectorAll(".head-actions button")) button.disabled = true;
-      }
-    }
-  };
-  load();
-  let seen = null;
-  const stop = follow(({ status }) => {
-    const figure = SPEC.changes(status);
-    if (seen !== null && seen !== figure) load();
-    seen = figure;
-  });
-  return { title: "Dead letter", root, close: stop };
-}
-
-function draw(root, letter) {
-  const [happened, todo] = REASON[letter.reason] ?? ["", ""];
-  const act = (deed) => {
-    const { what, verb, tone, note } = DEED[deed];
-    return confirm({
-      title: `${verb} this dead letter?`, action: `${verb} 1 dead letter`, tone,
-      body: h("div", {}, pairs([["destination", letter.destination], ["type", letter.type], ["key", letter.key], ["event", letter.event]]), h("p", { class: "soft" }, note)),
-      run: async () => { await begin(what, { ids: [letter.id] }); go(["events", letter.event]); },
-    });
-  };
-  fill(root,
-    h("p", { class: "crumb" }, h("a", { href: "#/dead" }, "Dead letters")),
-    h("div", { class: "head" },
-      h("div", {}, h("h1", { tabindex: "-1" }, said(letter.type), " was not delivered to ", h("a", { href: link(["destinations", letter.destination]) }, said(letter.destination))),
-        h("p", { class: "lead" }, "given up ", when(letter.at), ` after ${things(letter.attempts, "attempt")}`)),
-      h("div", { class: "head-actions" },
-        h("button", { class: "button accent", type: "button", on: { click: () => act("retry") } }, "Retry…"),
-        h("button", { class: "button", type: "button", on: { click: () => act("drop") } }, "Drop…"))),
-    h("div", { id: "letter-gone", role: "status" }),
-    h("section", { class: "card verdict" },
-      h("h2", {}, "Why"),
-      h("p", {}, h("span", { class: "chip bad" }, letter.reason), " ", happened),
-      letter.detail && h("p", { class: "quote" }, said(letter.detail)),
-      todo && h("p", { class: "advice" }, shape("next"), todo)),
-    h("div", { class: "two" },
-      h("section", { class: "card" }, h("h2", {}, "What was tried"), attempts(letter.history)),
-      h("section", { class: "card" }, h("h2", {}, "The message"), messageView(letter.original.message), h("p", {}, h("a", { href: link(["events", letter.event]) }, "The event and its other copies")))),
-    ...about(letter.original));
+  return h(
+    "ul",
+    { class: "filter-words" },
+    [...sums].map(([name, n]) => h("li", {}, h("b", {}, `${count(n)} `), "to ", said(name))),
+  );
 }

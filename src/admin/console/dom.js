@@ -55,7 +55,7 @@ export function set(element, name, value) {
 }
 
 /** Nodes of anything that can be a child. */
-export function nodes(children) {
+function nodes(children) {
   const found = [];
   for (const child of [children].flat(Infinity)) {
     if (child === null || child === undefined || child === false) continue;

@@ -52,7 +52,7 @@ export function watch() {
 }
 
 /** Calls `told(jobs)` now and at each change; returns how to stop. */
-export function onJobs(told) {
+function onJobs(told) {
   listeners.add(told);
   told(known);
   return () => listeners.delete(told);
@@ -63,7 +63,10 @@ function changed() {
 }
 
 function ended(job) {
-  const text = job.state === "done" ? WHAT[job.what]?.done(job.done) ?? `${job.what}: done.` : `${title(job)}: ${job.state}. ${job.error ?? ""}`;
+  const text =
+    job.state === "done"
+      ? (WHAT[job.what]?.done(job.done) ?? `${job.what}: done.`)
+      : `${title(job)}: ${job.state}. ${job.error ?? ""}`;
   announce(text);
   notice(text, { tone: job.state === "failed" ? "bad" : "ok" });
 }
@@ -77,7 +80,13 @@ export function tray(root) {
   onJobs((jobs) => {
     const running = jobs.filter((job) => job.state === "running");
     set(root, "hidden", running.length === 0);
-    keyed(root, running, (job) => job.id, card, (element, job) => element.refresh(job));
+    keyed(
+      root,
+      running,
+      (job) => job.id,
+      card,
+      (element, job) => element.refresh(job),
+    );
   });
 }
 
@@ -85,8 +94,28 @@ export function tray(root) {
 function card(job) {
   const figure = h("span", { class: "job-figure" });
   const bar = h("progress", { max: 1, "aria-label": title(job) });
-  const stop = h("button", { class: "button small", type: "button", on: { click: () => tried(async () => { await post(`jobs/${segment(job.id)}:stop`, {}); poll(); }) } }, "Stop");
-  const element = h("div", { class: "job" }, h("div", { class: "job-head" }, h("b", {}, title(job)), figure), bar, h("div", { class: "job-head" }, h("span", { class: "soft" }, chosen(job.selection)), stop));
+  const stop = h(
+    "button",
+    {
+      class: "button small",
+      type: "button",
+      on: {
+        click: () =>
+          tried(async () => {
+            await post(`jobs/${segment(job.id)}:stop`, {});
+            poll();
+          }),
+      },
+    },
+    "Stop",
+  );
+  const element = h(
+    "div",
+    { class: "job" },
+    h("div", { class: "job-head" }, h("b", {}, title(job)), figure),
+    bar,
+    h("div", { class: "job-head" }, h("span", { class: "soft" }, chosen(job.selection)), stop),
+  );
   element.refresh = (now) => {
     fill(figure, now.total === null ? `${count(now.done)} done` : `${count(now.done)} of ${count(now.total)}`);
     if (now.total) bar.value = (now.done + now.skipped) / now.total;
@@ -97,11 +126,15 @@ function card(job) {
 }
 
 /** The filter or the ids of a selection, in words. */
-export function chosen(selection) {
+function chosen(selection) {
   const parts = Object.entries(selection ?? {}).filter(([name]) => !["what", "all", "ids"].includes(name));
   const ids = selection?.ids ? [`${things(selection.ids.length, "chosen one")}`] : [];
   const all = selection?.all && parts.length === 0 ? ["all there are"] : [];
-  return [...ids, ...all, ...parts.map(([name, value]) => `${name} = ${Array.isArray(value) ? value.join(", ") : value}`)].join(" · ");
+  return [
+    ...ids,
+    ...all,
+    ...parts.map(([name, value]) => `${name} = ${Array.isArray(value) ? value.join(", ") : value}`),
+  ].join(" · ");
 }
 
 /** The view of all jobs that are remembered. */
@@ -109,29 +142,90 @@ export function jobsView() {
   const rows = h("div", { class: "stack" });
   const trouble = h("div", { role: "alert" });
   const stop = onJobs((jobs) => {
-    fill(rows, jobs.length === 0
-      ? h("p", { class: "empty" }, "No bulk work has been done since the gateway started. Retry, drop and replay from the lists of dead letters and events.")
-      : jobs.map(row));
+    fill(
+      rows,
+      jobs.length === 0
+        ? h(
+            "p",
+            { class: "empty" },
+            "No bulk work has been done since the gateway started. Retry, drop and replay from the lists of dead letters and events.",
+          )
+        : jobs.map(row),
+    );
   });
-  get("jobs").then(({ jobs }) => { known = jobs; changed(); poll(); }).catch((error) => fill(trouble, problem(error)));
+  get("jobs")
+    .then(({ jobs }) => {
+      known = jobs;
+      changed();
+      poll();
+    })
+    .catch((error) => fill(trouble, problem(error)));
   return {
     title: "Jobs",
-    root: h("div", {}, h("h1", { tabindex: "-1" }, "Jobs"), h("p", { class: "lead" }, "Bulk work runs inside the gateway and goes on when this page is closed. The last fifty are remembered."), trouble, rows),
+    root: h(
+      "div",
+      {},
+      h("h1", { tabindex: "-1" }, "Jobs"),
+      h(
+        "p",
+        { class: "lead" },
+        "Bulk work runs inside the gateway and goes on when this page is closed. The last fifty are remembered.",
+      ),
+      trouble,
+      rows,
+    ),
     close: stop,
   };
 }
 
 function row(job) {
-  const looks = { running: ["wait", "wait"], done: ["yes", "ok"], failed: ["fail", "bad"], stopped: ["pause", "pause"] }[job.state] ?? ["wait", "wait"];
+  const looks = {
+    running: ["wait", "wait"],
+    done: ["yes", "ok"],
+    failed: ["fail", "bad"],
+    stopped: ["pause", "pause"],
+  }[job.state] ?? ["wait", "wait"];
   const share = job.total ? Math.min(1, (job.done + job.skipped) / job.total) : null;
   const seconds = job.ended_at ? (new Date(job.ended_at) - new Date(job.started_at)) / 1000 : null;
-  return h("article", { class: "card job-row" },
-    h("div", { class: "job-head" },
+  return h(
+    "article",
+    { class: "card job-row" },
+    h(
+      "div",
+      { class: "job-head" },
       h("h2", {}, title(job)),
-      h("span", { class: `state tone-${looks[1]}` }, shape(looks[0]), job.state)),
+      h("span", { class: `state tone-${looks[1]}` }, shape(looks[0]), job.state),
+    ),
     h("p", {}, said(chosen(job.selection))),
-    job.state === "running" && (share === null ? h("progress", { "aria-label": "How far" }) : h("progress", { value: share, max: 1, "aria-label": "How far" })),
-    h("p", { class: "soft" }, `${count(job.done)}${job.total === null ? "" : ` of ${count(job.total)}`} done`, job.skipped > 0 && `, ${count(job.skipped)} skipped`, " · started ", when(job.started_at), seconds !== null && ` · took ${seconds < 1 ? "under a second" : age(seconds)}`),
+    job.state === "running" &&
+      (share === null
+        ? h("progress", { "aria-label": "How far" })
+        : h("progress", { value: share, max: 1, "aria-label": "How far" })),
+    h(
+      "p",
+      { class: "soft" },
+      `${count(job.done)}${job.total === null ? "" : ` of ${count(job.total)}`} done`,
+      job.skipped > 0 && `, ${count(job.skipped)} skipped`,
+      " · started ",
+      when(job.started_at),
+      seconds !== null && ` · took ${seconds < 1 ? "under a second" : age(seconds)}`,
+    ),
     job.error && h("p", { class: "problem" }, shape("fail"), said(job.error)),
-    job.state === "running" && h("button", { class: "button small", type: "button", on: { click: () => tried(async () => { await post(`jobs/${segment(job.id)}:stop`, {}); poll(); }) } }, "Stop after this step"));
+    job.state === "running" &&
+      h(
+        "button",
+        {
+          class: "button small",
+          type: "button",
+          on: {
+            click: () =>
+              tried(async () => {
+                await post(`jobs/${segment(job.id)}:stop`, {});
+                poll();
+              }),
+          },
+        },
+        "Stop after this step",
+      ),
+  );
 }

@@ -15,7 +15,8 @@ export class Exact {
   }
 }
 
-const TOKEN = /\s+|("(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")|(-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)|(true|false|null)|([{}[\],:])/y;
+const TOKEN =
+  /\s+|("(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")|(-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)|(true|false|null)|([{}[\],:])/y;
 
 /** Stands for a number while the rest is parsed. */
 const MARK = "\u0000exact";
@@ -42,13 +43,16 @@ export function parse(text) {
   const found = tokens(text);
   if (!found) return JSON.parse(text);
   const exact = found.map(([kind, part]) =>
-    kind === "number" && isRounded(part) ? `{${JSON.stringify(MARK)}:${JSON.stringify(part)}}` : part);
-  return JSON.parse(exact.join(""), (_, value) =>
-    typeof value?.[MARK] === "string" ? new Exact(value[MARK]) : value);
+    kind === "number" && isRounded(part) ? `{${JSON.stringify(MARK)}:${JSON.stringify(part)}}` : part,
+  );
+  return JSON.parse(exact.join(""), (_, value) => (typeof value?.[MARK] === "string" ? new Exact(value[MARK]) : value));
 }
 
 function isRounded(text) {
-  const digits = text.replace(/[eE].*$/, "").replace(/\D/g, "").replace(/^0+/, "");
+  const digits = text
+    .replace(/[eE].*$/, "")
+    .replace(/\D/g, "")
+    .replace(/^0+/, "");
   return digits.length > 15 && String(Number(text)) !== text;
 }
 

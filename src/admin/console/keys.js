@@ -5,7 +5,15 @@ import { sheet } from "./dialog.js";
 import { go } from "./router.js";
 import { turn } from "./theme.js";
 
-const PLACES = { f: ["flow", "Flow"], e: ["events", "Events"], d: ["dead", "Dead letters"], s: ["destinations", "Destinations"], r: ["routes", "Routes"], l: ["links", "Links"], j: ["jobs", "Jobs"] };
+const PLACES = {
+  f: ["flow", "Flow"],
+  e: ["events", "Events"],
+  d: ["dead", "Dead letters"],
+  s: ["destinations", "Destinations"],
+  r: ["routes", "Routes"],
+  l: ["links", "Links"],
+  j: ["jobs", "Jobs"],
+};
 
 let waiting = 0;
 
@@ -23,9 +31,13 @@ export function listen() {
     if (event.key === "g") waiting = performance.now();
     else if (event.key === "?") take(event, help);
     else if (event.key === "t") take(event, turn);
-    else if (event.key === "/") take(event, () => document.querySelector("main form.filters select, main form.filters input, main textarea")?.focus());
+    else if (event.key === "/")
+      take(event, () =>
+        document.querySelector("main form.filters select, main form.filters input, main textarea")?.focus(),
+      );
     else if (event.key === "j" || event.key === "k") take(event, () => row(event.key === "j" ? 1 : -1));
-    else if (event.key === "x") take(event, () => document.activeElement?.closest?.("tr")?.querySelector("input[type=checkbox]")?.click());
+    else if (event.key === "x")
+      take(event, () => document.activeElement?.closest?.("tr")?.querySelector("input[type=checkbox]")?.click());
   });
 }
 
@@ -43,8 +55,28 @@ function row(step) {
 
 export function help() {
   const keys = [
-    ["?", "these keys"], ["/", "to the filter"], ["j  k", "next, last row"], ["Enter", "open the row"], ["x", "choose the row"], ["t", "dark or light"],
-    ...Object.entries(PLACES).map(([key, [, name]]) => [`g  ${key}`, name]), ["Esc", "leave a field, close a dialogue"],
+    ["?", "these keys"],
+    ["/", "to the filter"],
+    ["j  k", "next, last row"],
+    ["Enter", "open the row"],
+    ["x", "choose the row"],
+    ["t", "dark or light"],
+    ...Object.entries(PLACES).map(([key, [, name]]) => [`g  ${key}`, name]),
+    ["Esc", "leave a field, close a dialogue"],
   ];
-  sheet("Keys", h("dl", { class: "keys" }, keys.map(([key, what]) => [h("dt", {}, key.split("  ").map((one) => h("kbd", {}, one))), h("dd", {}, what)])));
+  sheet(
+    "Keys",
+    h(
+      "dl",
+      { class: "keys" },
+      keys.map(([key, what]) => [
+        h(
+          "dt",
+          {},
+          key.split("  ").map((one) => h("kbd", {}, one)),
+        ),
+        h("dd", {}, what),
+      ]),
+    ),
+  );
 }

@@ -25,7 +25,10 @@ export class Lines {
   }
 
   soon() {
-    this.frame ??= requestAnimationFrame(() => { this.frame = null; this.now(); });
+    this.frame ??= requestAnimationFrame(() => {
+      this.frame = null;
+      this.now();
+    });
   }
 
   now() {
@@ -34,7 +37,8 @@ export class Lines {
     if (origin.width === 0) return;
     const box = (name) => this.stage.querySelector(`[data-node="${CSS.escape(name)}"]`)?.getBoundingClientRect();
     const places = new Map();
-    for (const edge of this.edges) for (const name of [edge.from, edge.to]) if (!places.has(name)) places.set(name, box(name));
+    for (const edge of this.edges)
+      for (const name of [edge.from, edge.to]) if (!places.has(name)) places.set(name, box(name));
     const narrow = getComputedStyle(this.stage).getPropertyValue("--trunk").trim() !== "";
     const drawn = narrow ? trunk(this.edges, places, origin) : fan(this.edges, places, origin);
     const text = JSON.stringify([origin.width, origin.height, drawn]);
@@ -43,11 +47,33 @@ export class Lines {
     set(this.svg, "viewBox", `0 0 ${origin.width} ${origin.height}`);
     set(this.svg, "width", origin.width);
     set(this.svg, "height", origin.height);
-    const moving = new Set([...drawn].filter((line) => line.rate > 0).sort((a, b) => b.rate - a.rate).slice(0, MOVING_MAX));
-    fill(this.svg, drawn.map((line) => [
-      s("path", { d: line.d, class: `line tone-${line.tone}`, "stroke-width": line.width, "stroke-dasharray": line.dash, "data-from": line.from, "data-to": line.to }),
-      moving.has(line) && s("path", { d: line.d, class: `pulse ${line.rate > 20 ? "fast" : line.rate > 2 ? "brisk" : "slow"}`, "stroke-width": Math.max(1.4, line.width * 0.42), "data-from": line.from, "data-to": line.to }),
-    ]));
+    const moving = new Set(
+      [...drawn]
+        .filter((line) => line.rate > 0)
+        .sort((a, b) => b.rate - a.rate)
+        .slice(0, MOVING_MAX),
+    );
+    fill(
+      this.svg,
+      drawn.map((line) => [
+        s("path", {
+          d: line.d,
+          class: `line tone-${line.tone}`,
+          "stroke-width": line.width,
+          "stroke-dasharray": line.dash,
+          "data-from": line.from,
+          "data-to": line.to,
+        }),
+        moving.has(line) &&
+          s("path", {
+            d: line.d,
+            class: `pulse ${line.rate > 20 ? "fast" : line.rate > 2 ? "brisk" : "slow"}`,
+            "stroke-width": Math.max(1.4, line.width * 0.42),
+            "data-from": line.from,
+            "data-to": line.to,
+          }),
+      ]),
+    );
     this.light(this.lit ?? null);
   }
 
@@ -72,10 +98,22 @@ function edges(status) {
   const found = [];
   for (const route of status.routes ?? []) {
     const from = route.from.length ? route.from : status.sources.map((row) => row.name);
-    for (const source of from) found.push({ from: `source:${source}`, to: `route:${route.name}`, rate: route.by_source?.[source] ?? 0, tone: null });
+    for (const source of from)
+      found.push({
+        from: `source:${source}`,
+        to: `route:${route.name}`,
+        rate: route.by_source?.[source] ?? 0,
+        tone: null,
+      });
     for (const name of route.to) {
       const row = by.get(name);
-      if (row) found.push({ from: `route:${route.name}`, to: `destination:${name}`, rate: route.rate ?? 0, tone: standing(row).tone });
+      if (row)
+        found.push({
+          from: `route:${route.name}`,
+          to: `destination:${name}`,
+          rate: route.rate ?? 0,
+          tone: standing(row).tone,
+        });
     }
   }
   return found.map((edge) => ({ ...edge, ...look(edge) }));
@@ -121,7 +159,10 @@ function fan(all, places, origin) {
     const y1 = a.top + a.height / 2 - origin.top + offsets.get(`out${edge.from} ${edge.from} ${edge.to}`);
     const y2 = b.top + b.height / 2 - origin.top + offsets.get(`in${edge.to} ${edge.from} ${edge.to}`);
     const bend = (x2 - x1) * 0.5;
-    return { ...edge, d: `M${x1.toFixed(1)} ${y1.toFixed(1)}C${(x1 + bend).toFixed(1)} ${y1.toFixed(1)} ${(x2 - bend).toFixed(1)} ${y2.toFixed(1)} ${x2.toFixed(1)} ${y2.toFixed(1)}` };
+    return {
+      ...edge,
+      d: `M${x1.toFixed(1)} ${y1.toFixed(1)}C${(x1 + bend).toFixed(1)} ${y1.toFixed(1)} ${(x2 - bend).toFixed(1)} ${y2.toFixed(1)} ${x2.toFixed(1)} ${y2.toFixed(1)}`,
+    };
   });
 }
 
@@ -134,7 +175,8 @@ function trunk(all, places, origin) {
     const at = places.get(edge.to);
     if (!edge.to.startsWith("destination:") || !at) continue;
     const have = ends.get(edge.to);
-    if (!have || have.rate < edge.rate) ends.set(edge.to, { ...edge, y: at.top + at.height / 2 - origin.top, x: at.left - origin.left });
+    if (!have || have.rate < edge.rate)
+      ends.set(edge.to, { ...edge, y: at.top + at.height / 2 - origin.top, x: at.left - origin.left });
   }
   const last = Math.max(0, ...[...ends.values()].map((end) => end.y));
   if (sources.length === 0 || last === 0) return [];
@@ -142,7 +184,19 @@ function trunk(all, places, origin) {
   const rate = all.filter((edge) => edge.from.startsWith("source:")).reduce((sum, edge) => Math.max(sum, edge.rate), 0);
   const { width, tone } = look({ rate, tone: null });
   return [
-    { from: "trunk", to: "trunk", rate, width: Math.min(width, 8), tone, dash: null, d: `M${x} ${top}V${(last - 10).toFixed(1)}` },
-    ...[...ends.values()].map((end) => ({ ...end, width: Math.min(end.width, 8), d: `M${x} ${(end.y - 12).toFixed(1)}Q${x} ${end.y.toFixed(1)} ${x + 12} ${end.y.toFixed(1)}H${end.x.toFixed(1)}` })),
+    {
+      from: "trunk",
+      to: "trunk",
+      rate,
+      width: Math.min(width, 8),
+      tone,
+      dash: null,
+      d: `M${x} ${top}V${(last - 10).toFixed(1)}`,
+    },
+    ...[...ends.values()].map((end) => ({
+      ...end,
+      width: Math.min(end.width, 8),
+      d: `M${x} ${(end.y - 12).toFixed(1)}Q${x} ${end.y.toFixed(1)} ${x + 12} ${end.y.toFixed(1)}H${end.x.toFixed(1)}`,
+    })),
   ];
 }

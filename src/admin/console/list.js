@@ -3,7 +3,7 @@
 
 import { announce, fill, h, keyed, set } from "./dom.js";
 import { problem } from "./dialog.js";
-import { count, things } from "./format.js";
+import { things } from "./format.js";
 import { go } from "./router.js";
 import { follow } from "./stream.js";
 
@@ -24,16 +24,30 @@ export function list(spec, route) {
   let [asked, shown, lastAt, timer] = [0, 0, 0, null];
   const chosen = new Set();
 
-  const form = filterForm(spec, () => query, (changed) => go(spec.path, { ...changed }));
+  const form = filterForm(
+    spec,
+    () => query,
+    (changed) => go(spec.path, { ...changed }),
+  );
   const trouble = h("div", { role: "alert" });
   const table = new Table(spec, chosen, () => bar());
   const foot = h("nav", { class: "pager", "aria-label": "Pages" });
   const tools = h("div", { class: "list-bar" });
   const self = {
-    get query() { return filtersOf(spec, query); },
-    get chosen() { return [...chosen]; },
-    get rows() { return rows; },
-    clear() { chosen.clear(); table.draw(rows); bar(); },
+    get query() {
+      return filtersOf(spec, query);
+    },
+    get chosen() {
+      return [...chosen];
+    },
+    get rows() {
+      return rows;
+    },
+    clear() {
+      chosen.clear();
+      table.draw(rows);
+      bar();
+    },
     refresh,
   };
 
@@ -64,14 +78,20 @@ export function list(spec, route) {
   }
 
   function pages(next) {
-    fill(foot,
-      query.before ? h("a", { class: "button", href: pageLink(null) }, "Newest") : h("span", { class: "live-mark" }, "Live: new ones show by themselves"),
+    fill(
+      foot,
+      query.before
+        ? h("a", { class: "button", href: pageLink(null) }, "Newest")
+        : h("span", { class: "live-mark" }, "Live: new ones show by themselves"),
       h("span", { class: "soft" }, rows.length > 0 && `${things(rows.length, spec.noun)} on this page`),
-      next !== null && next !== undefined && h("a", { class: "button", href: pageLink(next) }, "Older"));
+      next !== null && next !== undefined && h("a", { class: "button", href: pageLink(next) }, "Older"),
+    );
   }
 
   function pageLink(before) {
-    const pairs = new URLSearchParams(Object.entries({ ...filtersOf(spec, query), ...(before === null ? {} : { before: String(before) }) }));
+    const pairs = new URLSearchParams(
+      Object.entries({ ...filtersOf(spec, query), ...(before === null ? {} : { before: String(before) }) }),
+    );
     return `#/${spec.path.join("/")}?${pairs}`;
   }
 
@@ -88,7 +108,17 @@ export function list(spec, route) {
 
   return {
     title: spec.title,
-    root: h("div", { class: "list" }, h("h1", { tabindex: "-1" }, spec.title), h("p", { class: "lead" }, spec.lead), form.root, tools, trouble, table.root, foot),
+    root: h(
+      "div",
+      { class: "list" },
+      h("h1", { tabindex: "-1" }, spec.title),
+      h("p", { class: "lead" }, spec.lead),
+      form.root,
+      tools,
+      trouble,
+      table.root,
+      foot,
+    ),
     /** Another query of the same list: the form keeps its focus. */
     moved(next) {
       query = next.query;
@@ -107,7 +137,7 @@ export function list(spec, route) {
 }
 
 /** The filters of a query, without the page. */
-export function filtersOf(spec, query) {
+function filtersOf(spec, query) {
   return Object.fromEntries(spec.filters.map(({ name }) => [name, query[name]]).filter(([, value]) => value));
 }
 
@@ -132,40 +162,78 @@ class Table {
     this.changed = changed;
     this.body = h("tbody", { role: "rowgroup" });
     this.empty = h("div", { class: "empty", hidden: true });
-    this.all = spec.selectable && h("input", { type: "checkbox", "aria-label": `Choose all ${spec.noun}s on this page`, on: { change: () => this.chooseAll() } });
-    this.table = h("table", { class: "rows", role: "table", "aria-label": spec.title },
-      h("thead", { role: "rowgroup" }, h("tr", { role: "row" },
-        spec.selectable && h("th", { role: "columnheader", scope: "col", class: "pick" }, this.all),
-        spec.columns.map((column) => h("th", { role: "columnheader", scope: "col", class: column.class }, column.label)))),
-      this.body);
+    this.all =
+      spec.selectable &&
+      h("input", {
+        type: "checkbox",
+        "aria-label": `Choose all ${spec.noun}s on this page`,
+        on: { change: () => this.chooseAll() },
+      });
+    this.table = h(
+      "table",
+      { class: "rows", role: "table", "aria-label": spec.title },
+      h(
+        "thead",
+        { role: "rowgroup" },
+        h(
+          "tr",
+          { role: "row" },
+          spec.selectable && h("th", { role: "columnheader", scope: "col", class: "pick" }, this.all),
+          spec.columns.map((column) =>
+            h("th", { role: "columnheader", scope: "col", class: column.class }, column.label),
+          ),
+        ),
+      ),
+      this.body,
+    );
     this.root = h("div", {}, this.table, this.empty);
     this.first = true;
   }
 
   draw(rows, query) {
-    const fresh = keyed(this.body, rows, this.spec.key, (row) => this.row(row), (element, row) => element.refresh(row));
+    const fresh = keyed(
+      this.body,
+      rows,
+      this.spec.key,
+      (row) => this.row(row),
+      (element, row) => element.refresh(row),
+    );
     if (!this.first) for (const element of fresh) element.classList.add("fresh");
     this.first = false;
     this.rows = rows;
     set(this.table, "hidden", rows.length === 0);
     set(this.empty, "hidden", rows.length > 0);
-    if (rows.length === 0) fill(this.empty, this.spec.empty(query && Object.keys(filtersOf(this.spec, query)).length > 0));
+    if (rows.length === 0)
+      fill(this.empty, this.spec.empty(query && Object.keys(filtersOf(this.spec, query)).length > 0));
     this.pickState();
   }
 
   row(first) {
     let row = first;
     const key = this.spec.key(row);
-    const pick = this.spec.selectable && h("input", { type: "checkbox", "aria-label": `Choose ${this.spec.noun} ${key}`, on: { change: () => {
-      if (pick.checked) this.chosen.add(key);
-      else this.chosen.delete(key);
-      this.pickState();
-      this.changed();
-    } } });
-    const element = h("tr", { role: "row", on: { click: (event) => {
-      if (event.target.closest("a,input,button,label") || String(getSelection())) return;
-      element.querySelector("a")?.click();
-    } } });
+    const pick =
+      this.spec.selectable &&
+      h("input", {
+        type: "checkbox",
+        "aria-label": `Choose ${this.spec.noun} ${key}`,
+        on: {
+          change: () => {
+            if (pick.checked) this.chosen.add(key);
+            else this.chosen.delete(key);
+            this.pickState();
+            this.changed();
+          },
+        },
+      });
+    const element = h("tr", {
+      role: "row",
+      on: {
+        click: (event) => {
+          if (event.target.closest("a,input,button,label") || String(getSelection())) return;
+          element.querySelector("a")?.click();
+        },
+      },
+    });
     let drawn = null;
     element.refresh = (now) => {
       row = now;
@@ -173,8 +241,13 @@ class Table {
       if (pick) pick.checked = this.chosen.has(key);
       if (text === drawn) return;
       drawn = text;
-      fill(element, pick && h("td", { role: "cell", class: "pick" }, pick), this.spec.columns.map((column) =>
-        h("td", { role: "cell", class: column.class, "data-label": column.label }, column.cell(row))));
+      fill(
+        element,
+        pick && h("td", { role: "cell", class: "pick" }, pick),
+        this.spec.columns.map((column) =>
+          h("td", { role: "cell", class: column.class, "data-label": column.label }, column.cell(row)),
+        ),
+      );
     };
     element.refresh(row);
     return element;
@@ -201,24 +274,43 @@ function filterForm(spec, queryNow, changed) {
   const fields = new Map();
   const submit = (event) => {
     event?.preventDefault();
-    changed(Object.fromEntries([...fields].map(([name, field]) => [name, field.value.trim()]).filter(([, value]) => value)));
+    changed(
+      Object.fromEntries([...fields].map(([name, field]) => [name, field.value.trim()]).filter(([, value]) => value)),
+    );
   };
   const boxes = spec.filters.map((filter) => {
     const id = `filter-${filter.name}`;
-    const field = filter.kind === "select"
-      ? h("select", { id, on: { change: submit } })
-      : h("input", { id, type: "text", list: filter.kind === "time" ? "ages" : null, placeholder: filter.hint, autocomplete: "off", spellcheck: "false", on: { change: submit } });
+    const field =
+      filter.kind === "select"
+        ? h("select", { id, on: { change: submit } })
+        : h("input", {
+            id,
+            type: "text",
+            list: filter.kind === "time" ? "ages" : null,
+            placeholder: filter.hint,
+            autocomplete: "off",
+            spellcheck: "false",
+            on: { change: submit },
+          });
     fields.set(filter.name, field);
     return h("div", { class: "field" }, h("label", { for: id }, filter.label), field);
   });
   const clear = h("a", { class: "button", href: `#/${spec.path.join("/")}` }, "Clear");
   let drawn = null;
   const self = {
-    root: h("form", { class: "filters", role: "search", "aria-label": `Filter ${spec.noun}s`, on: { submit } }, boxes,
+    root: h(
+      "form",
+      { class: "filters", role: "search", "aria-label": `Filter ${spec.noun}s`, on: { submit } },
+      boxes,
       h("div", { class: "field actions" }, h("button", { class: "button", type: "submit" }, "Filter"), clear),
-      h("datalist", { id: "ages" }, ["5m", "15m", "1h", "6h", "24h", "7d"].map((text) => h("option", { value: text })))),
+      h(
+        "datalist",
+        { id: "ages" },
+        ["5m", "15m", "1h", "6h", "24h", "7d"].map((text) => h("option", { value: text })),
+      ),
+    ),
     options(status) {
-      const lists = spec.filters.map((filter) => filter.kind === "select" ? filter.options(status) : null);
+      const lists = spec.filters.map((filter) => (filter.kind === "select" ? filter.options(status) : null));
       const text = JSON.stringify(lists);
       if (text === drawn) return;
       drawn = text;
@@ -227,7 +319,11 @@ function filterForm(spec, queryNow, changed) {
         const field = fields.get(filter.name);
         const now = field.value || queryNow()[filter.name] || "";
         const names = now && !lists[index].includes(now) ? [...lists[index], now] : lists[index];
-        fill(field, h("option", { value: "" }, "any"), names.map((name) => h("option", { value: name }, name)));
+        fill(
+          field,
+          h("option", { value: "" }, "any"),
+          names.map((name) => h("option", { value: name }, name)),
+        );
         field.value = now;
       });
     },
@@ -240,9 +336,4 @@ function filterForm(spec, queryNow, changed) {
   self.options({ sources: [], destinations: [] });
   self.show();
   return self;
-}
-
-/** `12 kept` and the like, above a list. */
-export function figure(n, text) {
-  return h("span", { class: "figure" }, h("b", {}, count(n)), ` ${text}`);
 }

@@ -12,18 +12,15 @@ export function here() {
 
 /** `link(["dead"], {destination: "crm"})` as an href. */
 export function link(parts, query) {
-  const pairs = Object.entries(query ?? {}).filter(([, value]) => value !== "" && value !== null && value !== undefined);
+  const pairs = Object.entries(query ?? {}).filter(
+    ([, value]) => value !== "" && value !== null && value !== undefined,
+  );
   const tail = new URLSearchParams(pairs).toString();
   return `#/${parts.map(encodeURIComponent).join("/")}${tail ? `?${tail}` : ""}`;
 }
 
 export function go(parts, query) {
   location.hash = link(parts, query);
-}
-
-/** Changes the address without a step for the browser's back. */
-export function correct(parts, query) {
-  history.replaceState(null, "", link(parts, query));
 }
 
 export function onMove(moved) {

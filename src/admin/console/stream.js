@@ -67,7 +67,10 @@ function events(text) {
   for (const part of parts) {
     const lines = part.split("\n");
     const data = lines.filter((line) => line.startsWith("data:")).map((line) => line.slice(5).trimStart());
-    const kind = lines.find((line) => line.startsWith("event:"))?.slice(6).trim();
+    const kind = lines
+      .find((line) => line.startsWith("event:"))
+      ?.slice(6)
+      .trim();
     if (kind === "status" && data.length) heard(JSON.parse(data.join("\n")));
   }
   return rest;

@@ -3,13 +3,16 @@
 
 import { h } from "./dom.js";
 
-const PART = /(#.*$)|("""|'''|"(?:[^"\\]|\\.)*"|'[^']*')|(\b(?:true|false)\b|(?<![\w."'-])[+-]?\d[\d_.:TZ-]*)|([A-Za-z_][\w.-]*)(?=\s*=)/g;
+const PART =
+  /(#.*$)|("""|'''|"(?:[^"\\]|\\.)*"|'[^']*')|(\b(?:true|false)\b|(?<![\w."'-])[+-]?\d[\d_.:TZ-]*)|([A-Za-z_][\w.-]*)(?=\s*=)/g;
 
 /** One line as nodes. */
 export function coloured(line) {
   if (/^\s*\[/.test(line)) {
     const cut = line.search(/#(?=[^"']*$)/);
-    return cut < 0 ? [h("span", { class: "toml-table" }, line)] : [h("span", { class: "toml-table" }, line.slice(0, cut)), h("span", { class: "toml-comment" }, line.slice(cut))];
+    return cut < 0
+      ? [h("span", { class: "toml-table" }, line)]
+      : [h("span", { class: "toml-table" }, line.slice(0, cut)), h("span", { class: "toml-comment" }, line.slice(cut))];
   }
   const out = [];
   let from = 0;

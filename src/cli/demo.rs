@@ -77,6 +77,7 @@ impl Demo {
         if !self.once {
             say(&format!(
                 "\nA gentle flow goes on until Ctrl-C. Meanwhile, elsewhere:\n\
+                 \x20 console     http://{admin}\n\
                  \x20 metrics     curl http://{admin}/metrics\n\
                  \x20 status      hookfan status --admin http://{admin}\n\
                  \x20 links       hookfan links list --admin http://{admin}\n\

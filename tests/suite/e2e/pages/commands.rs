@@ -159,6 +159,30 @@ fn every_command_of_the_pages_runs() {
 }
 
 #[test]
+fn every_alert_has_its_heading_and_every_heading_its_alert() {
+    let operating = page("operating.md");
+    let (_, alerts) = operating.split_once("\n## Alerts\n").unwrap();
+    let headings: Vec<&str> = alerts
+        .lines()
+        .filter_map(|line| line.strip_prefix("### "))
+        .collect();
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/deploy/prometheus/hookfan.rules.yml"
+    );
+    let rules = std::fs::read_to_string(path).unwrap();
+    let mut named: Vec<&str> = rules
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- alert: "))
+        .collect();
+    assert!(named.len() >= 10, "{named:?}");
+    let mut written = headings.clone();
+    written.sort_unstable();
+    named.sort_unstable();
+    assert_eq!(written, named);
+}
+
+#[test]
 fn the_reasons_of_dead_letters_are_those_there_are() {
     let operating = page("operating.md");
     for reason in hookfan::settle::Reason::ALL {

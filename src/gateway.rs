@@ -105,12 +105,9 @@ impl Gateway {
         }
         let mut config = config::load(&path, Secrets::Resolve).map_err(StartError::Config)?;
         watcher.set_files(config.files.clone());
-        let tls = match &config.server.tls {
-            Some(files) => Some(Arc::new(
-                Tls::load(&files.cert, &files.key).map_err(StartError::Tls)?,
-            )),
-            None => None,
-        };
+        let tls = config.server.tls.as_ref();
+        let tls = tls.map(|files| Tls::load(&files.cert, &files.key).map(Arc::new));
+        let tls = tls.transpose().map_err(StartError::Tls)?;
         let bind = |key, address| {
             ingress::bind(address).map_err(|source| StartError::Bind {
                 key,

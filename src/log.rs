@@ -52,6 +52,7 @@ mod state;
 mod subscription;
 #[cfg(test)]
 mod tests;
+mod words;
 mod writer;
 
 use std::collections::HashMap;
@@ -425,8 +426,32 @@ impl Log {
         after: Option<Offset>,
         limit: usize,
     ) -> std::io::Result<Vec<DeadLetter>> {
-        self.look(move |shared| read::dead(shared, &filter, after, limit))
+        let before = None;
+        self.dead_between(filter, (after, before), false, limit)
             .await
+    }
+
+    /// At most `limit` of those after the first and before the second id, if
+    /// they are given, newest or oldest first.
+    pub async fn dead_between(
+        &self,
+        filter: Filter,
+        (after, before): (Option<Offset>, Option<Offset>),
+        newest_first: bool,
+        limit: usize,
+    ) -> std::io::Result<Vec<DeadLetter>> {
+        let span = dead::Span {
+            after,
+            before,
+            newest_first,
+        };
+        self.look(move |shared| read::dead(shared, &filter, span, limit))
+            .await
+    }
+
+    /// How many dead letters are kept.
+    pub fn dead_total(&self) -> u64 {
+        self.shared().dead.total()
     }
 
     /// How many dead letters a filter takes.

@@ -44,7 +44,8 @@ fn check(
     let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let host = text(header::HOST).unwrap_or_default();
     let own = hosts.iter().any(|known| known.eq_ignore_ascii_case(host));
-    if !own && !(token.is_some() && cannot_be_a_strangers(host)) {
+    let ours = own || (token.is_some() && cannot_be_a_strangers(host));
+    if !ours {
         return Err(Refusal::new(
             StatusCode::MISDIRECTED_REQUEST,
             "this Host is not one of the admin address's names",
@@ -88,8 +89,7 @@ fn cannot_be_a_strangers(host: &str) -> bool {
     };
     match url.host() {
         Some(url::Host::Domain(name)) => {
-            let ends = |end: &&str| name.ends_with(*end);
-            !name.contains('.') || NEVER_GIVEN_OUT.iter().any(|end| ends(&end))
+            !name.contains('.') || NEVER_GIVEN_OUT.iter().any(|end| name.ends_with(end))
         }
         Some(url::Host::Ipv4(_) | url::Host::Ipv6(_)) => true,
         None => false,

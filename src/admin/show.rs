@@ -117,16 +117,20 @@ fn body(bytes: &[u8]) -> Value {
     }
 }
 
-/// `/api/v1/dead`: oldest first; `after` of the next page is `next`.
+/// `/api/v1/dead`: oldest first; `after` of the next page is `next`. With
+/// `order=newest` it is `before`. `total` is how many are kept in all.
 pub async fn dead(house: &House, query: &Query) -> Result<Value, Refusal> {
     let limit = limit(query)?;
+    let filter = filter(query, house, &["limit", "after", "before", "order"])?;
+    let newest_first = match query.get("order").map(String::as_str) {
+        None | Some("oldest") => false,
+        Some("newest") => true,
+        Some(_) => return Err(Refusal::bad_request("order is oldest or newest")),
+    };
+    let between = (offset(query, "after")?, offset(query, "before")?);
     let letters = house
         .log
-        .dead(
-            filter(query, house, &["limit", "after"])?,
-            offset(query, "after")?,
-            limit,
-        )
+        .dead_between(filter, between, newest_first, limit)
         .await?;
     let next = (letters.len() == limit)
         .then(|| letters.last().map(|last| last.id))
@@ -135,7 +139,7 @@ pub async fn dead(house: &House, query: &Query) -> Result<Value, Refusal> {
         .iter()
         .map(|letter| Value::Object(letter_row(letter)))
         .collect();
-    Ok(json!({"dead": letters, "next": next}))
+    Ok(json!({"dead": letters, "next": next, "total": house.log.dead_total()}))
 }
 
 fn letter_row(letter: &DeadLetter) -> Map<String, Value> {

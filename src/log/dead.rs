@@ -9,16 +9,21 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::disk::{Disk, is_full};
-pub(super) use super::letter::{Card, Letter};
+use super::letter::Card;
+pub(super) use super::letter::Letter;
 use super::listed::{DeadSegment, Index};
-use super::lock;
+pub(super) use super::listed::{Doubt, Looked, Span};
 use super::record::{Frame, In, Tag};
 use super::segment::{self, FIRST, FORMAT, Header, LogId, Met, Segment, write_zeros};
+use super::{Filter, lock};
 use crate::clock::Timestamp;
 use crate::event::{DestinationName, Offset};
 
 /// How far the zeroed runway goes on at once.
 const STEP_BYTES: u64 = 64 * 1024;
+
+/// Letters that one look at the list looks at.
+const LOOKS_MAX: usize = 8192;
 
 /// Why the dead-letter log could not be written.
 #[derive(Debug)]
@@ -134,8 +139,8 @@ impl DeadLog {
                     payload,
                     ..
                 } => {
-                    if let Some(card) = Card::read(payload, |name| index.name(name)) {
-                        index.add(at, card);
+                    if let Some(card) = Card::read(payload) {
+                        index.add(at, &card);
                     }
                 }
                 Met::Record {
@@ -197,14 +202,14 @@ impl DeadLog {
         let places = self.write(now, true, draw)?;
         let mut index = lock(&self.index);
         for (at, letter) in places.into_iter().zip(letters) {
-            index.add(at, letter.card());
+            index.add(at, &letter.card());
         }
         Ok(())
     }
 
     /// Takes one off the list, durably. `false`: it is not on it.
     pub(super) fn remove(&self, at: Offset, now: Timestamp) -> Result<bool, DeadError> {
-        if !lock(&self.index).cards.contains_key(&at) {
+        if !lock(&self.index).has(at) {
             return Ok(false);
         }
         let record = self.write(now, false, |frame| {
@@ -223,13 +228,7 @@ impl DeadLog {
         owed_at: Offset,
         destination: &DestinationName,
     ) -> Option<Offset> {
-        let index = lock(&self.index);
-        if !index.keys.contains(&(owed_at, destination.clone())) {
-            return None;
-        }
-        let is_it = |card: &Card| card.owed_at == owed_at && card.destination == *destination;
-        let mut cards = index.cards.iter();
-        cards.find(|(_, card)| is_it(card)).map(|(at, _)| *at)
+        lock(&self.index).letter_of(owed_at, destination.as_str())
     }
 
     /// One write and one sync at the end of the newest segment, over zeros
@@ -384,7 +383,7 @@ impl DeadLog {
     pub(super) fn letter(&self, at: Offset) -> io::Result<Option<Letter>> {
         let segment = {
             let index = lock(&self.index);
-            let listed = index.cards.contains_key(&at);
+            let listed = index.has(at);
             index
                 .segments
                 .get(&at.segment())
@@ -400,30 +399,19 @@ impl DeadLog {
             .and_then(|(_, payload)| Letter::read(&payload)))
     }
 
-    /// Cards after `after`, oldest first, at most `limit` that `wanted` takes.
-    pub(super) fn cards(
-        &self,
-        after: Option<Offset>,
-        limit: usize,
-        wanted: impl Fn(&Card) -> bool,
-    ) -> Vec<Offset> {
-        let from = after.map_or(Offset(0), |after| Offset(after.0.saturating_add(1)));
-        let index = lock(&self.index);
-        index
-            .cards
-            .range(from..)
-            .filter(|(_, card)| wanted(card))
-            .map(|(at, _)| *at)
-            .take(limit)
-            .collect()
+    /// The next letters of a span that a filter takes, at most `limit`. Looks
+    /// at a bounded number, so that nobody waits long for the list.
+    pub(super) fn look(&self, filter: &Filter, span: Span, limit: usize) -> Looked {
+        lock(&self.index).look(filter, span, limit, LOOKS_MAX)
     }
 
     /// How many are kept for a destination.
     pub(super) fn count(&self, destination: &DestinationName) -> u64 {
-        lock(&self.index)
-            .counts
-            .get(destination)
-            .copied()
-            .unwrap_or(0)
+        lock(&self.index).count(destination)
+    }
+
+    /// How many are kept in all.
+    pub(super) fn total(&self) -> u64 {
+        lock(&self.index).total()
     }
 }

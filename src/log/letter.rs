@@ -4,7 +4,7 @@
 use super::record::{self, EventHead, Frame, In, Tag};
 use super::{Attempt, DeadLetter, Origin};
 use crate::clock::Timestamp;
-use crate::event::{Action, DestinationName, Event, Offset};
+use crate::event::{Action, DestinationName, Event, Key, Offset};
 use crate::settle::Reason;
 
 /// A dead letter in full.
@@ -57,12 +57,15 @@ impl Letter {
         })
     }
 
-    pub(super) fn card(&self) -> Card {
+    pub(super) fn card(&self) -> Card<'_> {
         Card {
             owed_at: self.owed_at,
-            destination: self.destination.clone(),
-            reason: self.reason,
             at: self.at,
+            reason: self.reason,
+            destination: self.destination.as_str(),
+            source: self.event.source.as_str(),
+            event_type: self.event.event_type.as_str(),
+            key: self.event.key.as_ref().map(Key::as_str),
         }
     }
 
@@ -85,29 +88,40 @@ impl Letter {
     }
 }
 
-/// What is remembered of each dead letter: enough to list and filter most.
-#[derive(Clone, Debug)]
-pub(super) struct Card {
+/// What lists and filters look at of a dead letter, in its record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Card<'a> {
     pub(super) owed_at: Offset,
-    pub(super) destination: DestinationName,
-    pub(super) reason: Reason,
     pub(super) at: Timestamp,
+    pub(super) reason: Reason,
+    pub(super) destination: &'a str,
+    pub(super) source: &'a str,
+    pub(super) event_type: &'a str,
+    pub(super) key: Option<&'a str>,
 }
 
-impl Card {
-    /// From a letter's record, of which only the beginning is looked at. Most
-    /// letters are to few destinations: `name` finds the one they share.
-    pub(super) fn read(payload: &[u8], name: impl Fn(&str) -> DestinationName) -> Option<Self> {
+impl<'a> Card<'a> {
+    /// From a letter's record; its body and its attempts are passed over.
+    pub(super) fn read(payload: &'a [u8]) -> Option<Self> {
         let mut input = In(payload);
         let owed_at = Offset(input.u64()?);
         let at = input.at()?;
         let reason = Reason::from_code(input.u8()?)?;
         input.u32()?;
+        let destination = input.text()?;
+        let _action = (input.text()?, input.text()?);
+        let _detail = input.text()?;
+        record::skip_attempts(&mut input)?;
+        let head = EventHead::read(input.0)?;
+        let (event_type, key) = head.type_and_key()?;
         Some(Self {
             owed_at,
-            destination: name(input.text()?),
-            reason,
             at,
+            reason,
+            destination,
+            source: head.source,
+            event_type,
+            key,
         })
     }
 }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
-use super::dead::Card;
+use super::dead::{Doubt, Letter, Span};
 use super::record::{EventHead, Fact, Settled, Tag};
 use super::segment::{FIRST, Met, Segment};
 use super::state::Shared;
@@ -123,19 +123,6 @@ impl<'a> Sieve<'a> {
         self.takes_time(stored.event.accepted_at)
             && self.takes_event(&stored.event)
             && (self.filter.destination.is_none() || stored.owed.iter().any(wanted))
-    }
-
-    fn takes_card(&self, card: &Card) -> bool {
-        self.takes_time(card.at)
-            && self
-                .filter
-                .reason
-                .is_none_or(|reason| reason == card.reason)
-            && self
-                .filter
-                .destination
-                .as_ref()
-                .is_none_or(|name| *name == card.destination)
     }
 }
 
@@ -292,42 +279,64 @@ fn settled(copy: &mut DeliveryHistory, fact: Settled) {
     }
 }
 
-/// Oldest first.
+/// The letters of a span that a filter takes.
 pub(super) fn dead(
     shared: &Shared,
     filter: &Filter,
-    after: Option<Offset>,
+    span: Span,
     limit: usize,
 ) -> io::Result<Vec<DeadLetter>> {
-    const LOOKED_AT_ONCE: usize = 256;
-    let sieve = Sieve::new(filter);
     let mut found = Vec::new();
-    let mut after = after;
-    while found.len() < limit {
-        let ids = shared.dead.cards(after, LOOKED_AT_ONCE.min(limit), |card| {
-            sieve.takes_card(card)
-        });
-        let Some(last) = ids.last() else { break };
-        after = Some(*last);
-        for id in ids {
-            if let Some(letter) = shared
-                .dead
-                .letter(id)?
-                .filter(|letter| sieve.takes_event(&letter.event))
-            {
-                found.push(letter.summary(id));
-                if found.len() >= limit {
-                    break;
-                }
-            }
+    each_dead(shared, filter, span, limit, |id, letter| {
+        // It may have left the list since it was looked at.
+        if let Some(letter) = letter.map_or_else(|| shared.dead.letter(id), |it| Ok(Some(it)))? {
+            found.push(letter.summary(id));
         }
-    }
+        Ok(found.len() < limit)
+    })?;
     Ok(found)
 }
 
 /// How many letters a filter takes.
 pub(super) fn dead_count(shared: &Shared, filter: &Filter) -> io::Result<u64> {
-    dead(shared, filter, None, usize::MAX).map(|found| found.len() as u64)
+    let mut count = 0;
+    each_dead(shared, filter, Span::default(), usize::MAX, |_, _| {
+        count += 1;
+        Ok(true)
+    })?;
+    Ok(count)
+}
+
+/// Visits what a filter takes until that is told `false`; with the letter,
+/// where it had to be read to tell.
+fn each_dead(
+    shared: &Shared,
+    filter: &Filter,
+    mut span: Span,
+    limit: usize,
+    mut visit: impl FnMut(Offset, Option<Letter>) -> io::Result<bool>,
+) -> io::Result<()> {
+    let sieve = Sieve::new(filter);
+    loop {
+        let looked = shared.dead.look(filter, span, limit);
+        for (id, doubt) in looked.found {
+            let letter = match doubt {
+                Doubt::None => None,
+                Doubt::Key => match shared.dead.letter(id)? {
+                    Some(letter) if sieve.takes_event(&letter.event) => Some(letter),
+                    _ => continue,
+                },
+            };
+            if !visit(id, letter)? {
+                return Ok(());
+            }
+        }
+        match looked.last {
+            None => return Ok(()),
+            Some(last) if span.newest_first => span.before = Some(last),
+            Some(last) => span.after = Some(last),
+        }
+    }
 }
 
 /// A dead letter with its event and attempts.

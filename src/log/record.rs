@@ -144,6 +144,13 @@ impl<'a> EventHead<'a> {
         })
     }
 
+    /// Its type and its key.
+    pub(super) fn type_and_key(&self) -> Option<(&'a str, Option<&'a str>)> {
+        let mut input = self.rest;
+        let _kind = input.text()?;
+        Some((input.text()?, input.maybe_text()?))
+    }
+
     /// The event in full.
     pub(super) fn event(&self) -> Option<Event> {
         let mut input = self.rest;
@@ -437,6 +444,17 @@ pub(super) fn write_attempts(out: &mut Out<'_>, attempts: &[Attempt]) {
 pub(super) fn read_attempts(input: &mut In<'_>) -> Option<Vec<Attempt>> {
     let count = input.count(26)?;
     (0..count).map(|_| read_attempt(input)).collect()
+}
+
+/// Goes behind attempts without reading them.
+pub(super) fn skip_attempts(input: &mut In<'_>) -> Option<()> {
+    for _ in 0..input.count(26)? {
+        let _number_and_at = (input.u32()?, input.at()?);
+        let _outcome = input.text()?;
+        let _status_and_took = (input.u16()?, input.u32()?);
+        let _detail = input.text()?;
+    }
+    Some(())
 }
 
 /// Cuts a detail to its limit, at the end of a character.

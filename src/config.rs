@@ -27,6 +27,7 @@ mod named;
 mod print;
 mod restart;
 mod route;
+mod schema;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,7 @@ use named::Named;
 pub use mask::masked;
 pub use print::Print;
 pub use restart::needs_restart;
+pub use schema::schema;
 
 /// A configuration without errors.
 #[derive(Debug)]

@@ -9,6 +9,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+pub mod keys;
 mod measures;
 pub mod quantity;
 pub mod reference;
@@ -74,6 +75,9 @@ pub struct Decoder {
     pub secret_files: Vec<std::path::PathBuf>,
     /// Relative secret files are looked for here.
     pub base: std::path::PathBuf,
+    /// Every key that was asked for, as a path, where somebody wants to know:
+    /// the test that holds the schema to the decoder.
+    pub asked: Option<std::collections::BTreeSet<String>>,
 }
 
 /// One table being read. Each method takes a key, marks it known, and
@@ -106,6 +110,7 @@ impl Decoder {
             secrets,
             secret_files: Vec::new(),
             base: base.into(),
+            asked: None,
         }
     }
 }
@@ -132,6 +137,10 @@ impl<'a, 'i> Fields<'a, 'i> {
     pub fn any(&mut self, key: &'static str) -> Option<&'a Spanned<DeValue<'i>>> {
         if !self.known.contains(&key) {
             self.known.push(key);
+            let name = self.decoder.asked.is_some().then(|| self.name(key));
+            if let (Some(asked), Some(name)) = (&mut self.decoder.asked, name) {
+                asked.insert(name);
+            }
         }
         self.table.get(key)
     }

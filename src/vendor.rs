@@ -33,6 +33,7 @@ use bytes::Bytes;
 use self::dialogue::{Account, Dialogue};
 use self::lookup::{Backfill, Look};
 use crate::clock::Timestamp;
+use crate::decode::keys::Key;
 use crate::decode::{At, Fields};
 use crate::event::{Action, Direction, Event, EventType, Inbound, VendorId};
 use crate::link::Standing;
@@ -71,6 +72,8 @@ pub struct Vendor {
 pub struct SourceEntry {
     /// Reads the vendor's own keys of a `[source.…]` table.
     pub configure: fn(&mut Fields<'_, '_>) -> Arc<dyn Reader>,
+    /// Those keys, as editors are told them.
+    pub keys: &'static [Key],
     /// Reads a stored event's body again. `None` where it is no chat message.
     pub message: fn(&Event, &Payload) -> Option<Message>,
 }
@@ -79,6 +82,8 @@ pub struct SourceEntry {
 pub struct DestinationEntry {
     /// Reads the vendor's own keys of a `[destination.…]` table.
     pub configure: fn(&mut Fields<'_, '_>) -> Arc<dyn Writer>,
+    /// Those keys, as editors are told them.
+    pub keys: &'static [Key],
     /// A chat kind: `order` defaults to the conversation, and `action` means something.
     pub chat: bool,
     /// What is sent there is heard by somebody and may be answered: it must not

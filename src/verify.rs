@@ -13,6 +13,7 @@ use crate::secret::Secret;
 
 mod configure;
 mod hmac;
+mod keys;
 mod list;
 mod mac;
 mod stamp;
@@ -23,6 +24,7 @@ mod token;
 mod tests;
 
 pub use hmac::Hmac;
+pub use keys::AUTH;
 pub use list::List;
 pub use standard::Standard;
 pub use token::{Basic, Token};

@@ -35,7 +35,7 @@ pub(super) const CONCURRENCY: usize = 8;
 /// At once, where a `rate` is given without it.
 const BURST: u32 = 4;
 /// Each attempt in the air holds a connection and its event.
-const CONCURRENCY_MAX: usize = 1_024;
+pub(super) const CONCURRENCY_MAX: usize = 1_024;
 pub(super) const BREAKER: Breaker = Breaker {
     failures: 20,
     probe_every: Duration::from_secs(30),
@@ -46,7 +46,7 @@ pub(super) const BUDGET: Budget = Budget {
     when_full: WhenFull::DeadLetter,
 };
 /// A schedule longer than this is a mistake.
-const DELAYS_MAX: usize = 100;
+pub(super) const DELAYS_MAX: usize = 100;
 
 /// Reads every destination of one file and enters its name; those with errors
 /// are named, but not returned.

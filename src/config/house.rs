@@ -214,8 +214,11 @@ fn filled(fields: &mut Fields<'_, '_>, key: &str, text: &At<String>) -> bool {
 /// hyper reads heads in a buffer that cannot be smaller.
 const HEAD_BYTES_MIN: usize = 8 << 10;
 
+/// More is no request.
+pub(super) const HEADERS_MAX: usize = 10_000;
+
 /// More than any machine has descriptors for.
-const CONNECTIONS_MAX: usize = 1_000_000;
+pub(super) const CONNECTIONS_MAX: usize = 1_000_000;
 
 fn limits(fields: &mut Fields<'_, '_>) -> (Limits, Option<Range<usize>>) {
     let default = Limits::default();
@@ -234,7 +237,7 @@ fn limits(fields: &mut Fields<'_, '_>) -> (Limits, Option<Range<usize>>) {
         answer: duration(fields, "answer", default.answer),
         drain: duration(fields, "drain", default.drain),
         head_bytes: size(fields, "head_bytes", default.head_bytes),
-        headers: count(fields, "headers", default.headers, 10_000),
+        headers: count(fields, "headers", default.headers, HEADERS_MAX),
         uri_bytes: size(fields, "uri_bytes", default.uri_bytes),
         body_in_flight: size(fields, "body_in_flight", default.body_in_flight),
         json_depth: count(

@@ -47,6 +47,7 @@ static CHATTER: Vendor = Vendor {
             fields.texts("agents");
             Arc::new(Throwaway)
         },
+        keys: &[],
         message: |_, _| None,
     }),
     destination: None,
@@ -62,6 +63,7 @@ static DESK: Vendor = Vendor {
             fields.text("base_url");
             Arc::new(Throwaway)
         },
+        keys: &[],
         chat: true,
         talks: false,
         actions: &["message", "close", "reopen"],
@@ -79,6 +81,7 @@ static POST: Vendor = Vendor {
             fields.required_text("url", "where to");
             Arc::new(Throwaway)
         },
+        keys: &[],
         chat: false,
         talks: false,
         actions: &[],

@@ -10,6 +10,7 @@ use url::Url;
 
 use super::Call;
 use super::dialogue::{Ask, Step};
+use crate::decode::keys::{Key, Shape};
 use crate::decode::{Fields, inside};
 use crate::expression::{Scope, Template};
 use crate::secret::Secret;
@@ -68,6 +69,46 @@ pub(super) fn when_unlinked(fields: &mut Fields<'_, '_>) -> Missing {
 /// A message whose customer is not known yet.
 pub(super) fn unknown_user(fields: &mut Fields<'_, '_>) -> Missing {
     missing(fields, "unknown_user", Missing::DeadLetter)
+}
+
+const WAIT: &[Key] = &[Key::new(
+    "wait",
+    Shape::Duration,
+    "For so long, then it is a dead letter.",
+)
+.required()];
+
+const MISSING: Shape = Shape::Either(&[Shape::Word(&["dead_letter"]), Shape::Table(WAIT)]);
+
+/// What [`when_unlinked`] reads.
+pub(super) const WHEN_UNLINKED: Key = Key::new(
+    "when_unlinked",
+    MISSING,
+    "A copy whose conversation has no counterpart over there yet.",
+)
+.or("{ \"wait\": \"10m\" }");
+
+/// What [`unknown_user`] reads.
+pub(super) const UNKNOWN_USER: Key = Key::new(
+    "unknown_user",
+    MISSING,
+    "An outgoing message before the customer is known.",
+)
+.or("\"dead_letter\"");
+
+/// Every chat kind's.
+pub(super) const SYSTEM_EVENTS: Key = Key::new(
+    "system_events",
+    Shape::Flag,
+    "Joins, leaves and the like are no messages: skipped unless told.",
+)
+.or("false");
+
+/// What [`base_url`] reads; `default` as JSON.
+pub(super) const fn base_url_key(default: &'static str) -> Key {
+    Key::new("base_url", Shape::Text, "Where the vendor's API is.")
+        .or(default)
+        .such_as("\"https://api.example\"")
 }
 
 /// The destination's name, for what operators are told to type.

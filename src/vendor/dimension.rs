@@ -20,6 +20,7 @@ use super::asking::{self, Missing};
 use super::{Call, DestinationEntry, Vendor, Writer};
 use crate::clock::Timestamp;
 use crate::decode::Fields;
+use crate::decode::keys::{Key, Shape};
 use crate::event::Direction;
 use crate::secret::Secret;
 use crate::settle::Reason;
@@ -32,6 +33,7 @@ pub static DIMENSION: Vendor = Vendor {
     source: None,
     destination: Some(DestinationEntry {
         configure: |fields| configure(fields, Host::Dimension),
+        keys: DIMENSION_KEYS,
         chat: true,
         talks: false,
         actions: &["message", "event"],
@@ -45,6 +47,7 @@ pub static DASHBOT: Vendor = Vendor {
     source: None,
     destination: Some(DestinationEntry {
         configure: |fields| configure(fields, Host::Dashbot),
+        keys: DASHBOT_KEYS,
         chat: true,
         talks: false,
         actions: &["message", "event"],
@@ -171,6 +174,47 @@ impl Writer for Unconfigured {
         String::new()
     }
 }
+
+const API_KEY: Key = Key::new(
+    "api_key",
+    Shape::Secret,
+    "One key per integration, from the vendor's settings.",
+)
+.required();
+const PLATFORM: Key = Key::new(
+    "platform",
+    Shape::Word(PLATFORMS),
+    "What the messages come from, in the API's word.",
+)
+.or("\"universal\"");
+const VERSION: Key =
+    Key::new("v", Shape::Text, "The query's `v`, which is advisory.").or("\"11.1.0-rest\"");
+const LATE: &str = "A message /track would refuse as too old: post it as history, keep it for you, or send it with a wrong time.";
+
+const DIMENSION_KEYS: &[Key] = &[
+    API_KEY,
+    asking::base_url_key("\"https://tracker.dimensionlabs.io\""),
+    PLATFORM,
+    VERSION,
+    Key::new(
+        "when_late",
+        Shape::Word(&["history", "dead_letter", "now"]),
+        LATE,
+    )
+    .or("\"history\""),
+    asking::UNKNOWN_USER,
+    asking::SYSTEM_EVENTS,
+];
+
+const DASHBOT_KEYS: &[Key] = &[
+    API_KEY,
+    asking::base_url_key("\"https://tracker.dashbot.io\""),
+    PLATFORM,
+    VERSION,
+    Key::new("when_late", Shape::Word(&["dead_letter", "now"]), LATE).or("\"dead_letter\""),
+    asking::UNKNOWN_USER,
+    asking::SYSTEM_EVENTS,
+];
 
 fn configure(fields: &mut Fields<'_, '_>, host: Host) -> Arc<dyn Writer> {
     let key = fields.secret("api_key");

@@ -35,10 +35,12 @@ pub static VENDOR: Vendor = Vendor {
     kind: "dixa",
     source: Some(SourceEntry {
         configure: |_| Arc::new(Dixa),
+        keys: &[],
         message: read::read_again,
     }),
     destination: Some(DestinationEntry {
         configure: configure::configure,
+        keys: configure::KEYS,
         chat: true,
         talks: true,
         actions: &[

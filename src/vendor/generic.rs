@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 
 use super::{Reader, Reading, SourceEntry, Unreadable, Vendor, Webhook, reading};
 use crate::decode::Fields;
+use crate::decode::keys::{Key, Shape};
 use crate::event::Inbound;
 use crate::payload::{self, Payload};
 
@@ -13,6 +14,7 @@ pub static VENDOR: Vendor = Vendor {
     kind: "generic",
     source: Some(SourceEntry {
         configure,
+        keys: KEYS,
         message: |_, _| None,
     }),
     destination: None,
@@ -34,6 +36,34 @@ pub struct Generic {
     pub id: Vec<Selector>,
     pub key: Vec<Selector>,
 }
+
+const SELECTOR: &[Key] = &[
+    Key::new("header", Shape::Text, "The value of this header.").such_as("\"X-Shop-Topic\""),
+    Key::new(
+        "body",
+        Shape::Text,
+        "What stands at this path in the body; elements of lists by number.",
+    )
+    .such_as("\"order.id\""),
+];
+
+const KEYS: &[Key] = &[
+    Key::new(
+        "type",
+        Shape::Tables(SELECTOR),
+        "The event's type: the first that is present; absent: \"unknown\".",
+    ),
+    Key::new(
+        "id",
+        Shape::Tables(SELECTOR),
+        "What makes a resend a duplicate; absent: nothing is one.",
+    ),
+    Key::new(
+        "key",
+        Shape::Tables(SELECTOR),
+        "What orders: events of one key go out one after another.",
+    ),
+];
 
 fn configure(fields: &mut Fields<'_, '_>) -> Arc<dyn Reader> {
     Arc::new(Generic {

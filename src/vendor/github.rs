@@ -14,6 +14,7 @@ pub static VENDOR: Vendor = Vendor {
     kind: "github",
     source: Some(SourceEntry {
         configure: |_| Arc::new(GitHub),
+        keys: &[],
         message: |_, _| None,
     }),
     destination: None,

@@ -8,6 +8,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::{Call, DestinationEntry, Vendor, Writer};
+use crate::decode::keys::{Key, Shape};
 use crate::decode::{Fields, inside, tells_proof, typed};
 use crate::expression::{Scope, Template};
 use crate::secret::Secret;
@@ -21,6 +22,7 @@ pub static VENDOR: Vendor = Vendor {
     source: None,
     destination: Some(DestinationEntry {
         configure,
+        keys: KEYS,
         chat: false,
         talks: false,
         actions: &["message"],
@@ -50,6 +52,45 @@ pub enum Target {
     Url(Box<UrlTemplate>),
     Nowhere,
 }
+
+const VALUE: Shape = Shape::Either(&[Shape::Text, Shape::Secret]);
+
+const SIGN: &[Key] = &[
+    Key::new(
+        "scheme",
+        Shape::Word(&["standard"]),
+        "Standard Webhooks, fresh for each attempt.",
+    )
+    .required(),
+    Key::new("secret", Shape::Secret, "What is signed with.").required(),
+];
+
+const KEYS: &[Key] = &[
+    Key::new(
+        "url",
+        Shape::Filled,
+        "Where to. Templates in the path and in query values only.",
+    )
+    .required()
+    .such_as("\"https://warehouse.example/in/{{ event.source }}\""),
+    Key::new("method", Shape::Word(&["POST", "PUT", "PATCH"]), "How.").or("\"POST\""),
+    Key::new(
+        "query",
+        Shape::Map(&Shape::Secret),
+        "Query parameters that are secrets.",
+    ),
+    Key::new(
+        "headers",
+        Shape::Map(&VALUE),
+        "Further headers; values are templates or secrets.",
+    ),
+    Key::new(
+        "body",
+        Shape::Any,
+        "The shape to send; texts are templates, a lone expression keeps its JSON type. Absent: the received bytes.",
+    ),
+    Key::new("sign", Shape::Table(SIGN), "Absent: unsigned."),
+];
 
 fn configure(fields: &mut Fields<'_, '_>) -> Arc<dyn Writer> {
     let url = target(fields);

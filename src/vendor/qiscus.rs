@@ -23,6 +23,7 @@ use serde_json::Value as Json;
 
 use super::{Reader, SourceEntry, Unreadable, Vendor, Webhook, reading};
 use crate::decode::Fields;
+use crate::decode::keys::{Key, Shape};
 use crate::event::{Direction, Inbound};
 use crate::payload::{DEPTH_MAX, Payload};
 use crate::route::glob_matches;
@@ -35,6 +36,7 @@ pub static VENDOR: Vendor = Vendor {
     kind: "qiscus",
     source: Some(SourceEntry {
         configure,
+        keys: KEYS,
         message: message::read_again,
     }),
     destination: Some(speaker::DESTINATION),
@@ -85,6 +87,26 @@ impl Default for Qiscus {
         }
     }
 }
+
+const KEYS: &[Key] = &[
+    Key::new(
+        "agents",
+        Shape::Texts,
+        "Whose messages are the company's side, bots included; `*` and `?` allowed.",
+    )
+    .or(r#"["*@qismo.com"]"#),
+    Key::new(
+        "ours",
+        Shape::Texts,
+        "Through whom the gateway itself speaks: their messages go to no destination that talks.",
+    ),
+    Key::new(
+        "rest",
+        Shape::Word(&["agent", "customer"]),
+        "Who speaks through post_comment_rest when no pattern says.",
+    )
+    .or("\"agent\""),
+];
 
 fn configure(fields: &mut Fields<'_, '_>) -> Arc<dyn Reader> {
     let mut source = Qiscus::default();

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use super::{Fetch, Reader, SourceEntry, Unreadable, Vendor, Webhook};
 use crate::decode::Fields;
+use crate::decode::keys::{Key, Shape};
 use crate::event::Inbound;
 
 pub use fetch::{Api, Proof};
@@ -21,6 +22,7 @@ pub static VENDOR: Vendor = Vendor {
     kind: "quiq",
     source: Some(SourceEntry {
         configure,
+        keys: KEYS,
         message: message::read_again,
     }),
     destination: None,
@@ -64,6 +66,17 @@ impl Default for Quiq {
         }
     }
 }
+
+const KEYS: &[Key] = &[
+    Key::new(
+        "remember",
+        Shape::Duration,
+        "How long messages are known after they were last shown.",
+    )
+    .or("\"400d\""),
+    fetch::FETCH,
+    fetch::FETCH_FROM,
+];
 
 fn configure(fields: &mut Fields<'_, '_>) -> Arc<dyn Reader> {
     Arc::new(Quiq {

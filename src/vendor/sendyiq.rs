@@ -20,6 +20,7 @@ use super::dialogue::{Account, Dialogue, Known};
 use super::lookup::Look;
 use super::{Call, DestinationEntry, Vendor, Writer};
 use crate::decode::Fields;
+use crate::decode::keys::{Key, Shape};
 use crate::expression::Template;
 use crate::secret::Secret;
 use crate::settle::Reason;
@@ -32,6 +33,7 @@ pub static VENDOR: Vendor = Vendor {
     source: None,
     destination: Some(DestinationEntry {
         configure,
+        keys: KEYS,
         chat: true,
         talks: true,
         actions: &["message", "reopen", "resolve"],
@@ -117,6 +119,70 @@ impl Writer for Unconfigured {
         String::new()
     }
 }
+
+const KEYS: &[Key] = &[
+    Key::new(
+        "api_key",
+        Shape::Secret,
+        "`<key id>.<secret>`, with the scope messaging:write.",
+    )
+    .required(),
+    asking::base_url_key("\"https://api.sendyiq.com\""),
+    Key::new(
+        "api",
+        Shape::Word(&["chat", "social"]),
+        "Which of the two inboxes.",
+    )
+    .or("\"chat\""),
+    Key::new(
+        "side",
+        Shape::Word(&["agent", "both"]),
+        "Whose messages go there: all that is posted reaches the customer.",
+    )
+    .or("\"agent\""),
+    Key::new(
+        "prefix",
+        Shape::Text,
+        "What stands before a text, a template; absent: nothing, with side = \"both\" who speaks.",
+    ),
+    asking::WHEN_UNLINKED,
+    Key::new(
+        "when_resolved",
+        Shape::Word(&["reopen", "refuse"]),
+        "What a message does to a conversation that is resolved.",
+    )
+    .or("\"reopen\""),
+    Key::new(
+        "match",
+        Shape::Table(MATCH),
+        "How a conversation over there is found by itself.",
+    ),
+    asking::SYSTEM_EVENTS,
+];
+
+const MATCH: &[Key] = &[
+    Key::new(
+        "field",
+        Shape::Filled,
+        "A field of an item of the list: \"customer.email\".",
+    )
+    .required(),
+    Key::new("to", Shape::Filled, "What must stand there, a template.")
+        .required()
+        .such_as("\"{{ message.user.email }}\""),
+    Key::new(
+        "status",
+        Shape::Text,
+        "Of conversations with this status; \"\": of any.",
+    )
+    .or("\"open\""),
+    Key::new(
+        "pages",
+        Shape::Count(1, PAGES_MAX),
+        "Pages that are looked at, at most.",
+    )
+    .or("5"),
+];
 
 fn configure(fields: &mut Fields<'_, '_>) -> Arc<dyn Writer> {
     let name = asking::name_of(fields);

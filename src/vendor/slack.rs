@@ -14,6 +14,7 @@ pub static VENDOR: Vendor = Vendor {
     kind: "slack",
     source: Some(SourceEntry {
         configure: |_| Arc::new(Slack),
+        keys: &[],
         message: |_, _| None,
     }),
     destination: None,

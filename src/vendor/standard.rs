@@ -10,6 +10,7 @@ pub static VENDOR: Vendor = Vendor {
     kind: "standard",
     source: Some(SourceEntry {
         configure: |_| Arc::new(Standard),
+        keys: &[],
         message: |_, _| None,
     }),
     destination: None,

@@ -10,6 +10,7 @@ pub static VENDOR: Vendor = Vendor {
     kind: "stripe",
     source: Some(SourceEntry {
         configure: |_| Arc::new(Stripe),
+        keys: &[],
         message: |_, _| None,
     }),
     destination: None,

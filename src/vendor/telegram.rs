@@ -13,6 +13,7 @@ use serde_json::Value as Json;
 use super::{Reader, Reading, SourceEntry, Unreadable, Vendor, Webhook, reading};
 use crate::clock::Timestamp;
 use crate::decode::Fields;
+use crate::decode::keys::{Key, Shape};
 use crate::event::{Direction, Event, Inbound};
 use crate::message::{Conversation, Message, Person};
 use crate::payload::{Payload, id_text};
@@ -22,6 +23,7 @@ pub static VENDOR: Vendor = Vendor {
     kind: "telegram",
     source: Some(SourceEntry {
         configure,
+        keys: KEYS,
         message: read_again,
     }),
     destination: None,
@@ -139,6 +141,12 @@ pub struct Telegram {
     /// Globs over ids and user names: who is the company's side, beside bots.
     pub agents: Vec<String>,
 }
+
+const KEYS: &[Key] = &[Key::new(
+    "agents",
+    Shape::Texts,
+    "Whose messages are the company's side, beside bots: ids or user names, `*` and `?` allowed.",
+)];
 
 fn configure(fields: &mut Fields<'_, '_>) -> Arc<dyn Reader> {
     let agents = fields.texts("agents").into_iter();

@@ -7,6 +7,7 @@ use ::http::HeaderValue;
 use toml::de::DeValue;
 
 use super::{BASE_URL, Channel, Desk, Mail, TEXT_ONLY_CHANNEL, WhenClosed};
+use crate::decode::keys::{Key, Shape};
 use crate::decode::{At, Fields, inside};
 use crate::expression::Template;
 use crate::secret::Secret;
@@ -30,6 +31,97 @@ impl Writer for Unconfigured {
         String::new()
     }
 }
+
+const MAIL: &[Key] = &[
+    Key::new(
+        "integration",
+        Shape::Filled,
+        "The address of an e-mail integration at Dixa.",
+    )
+    .required()
+    .such_as("\"acme@email.dixa.io\""),
+    Key::new(
+        "subject",
+        Shape::Filled,
+        "What a conversation is called, a template.",
+    )
+    .required(),
+];
+
+const CHANNEL: Shape = Shape::Tagged(
+    "kind",
+    &[
+        (
+            "chat",
+            &[
+                Key::new("widget_id", Shape::Filled, "The UUID of a chat widget.")
+                    .required()
+                    .such_as("\"0e0d1ead-dc69-470a-9b3a-e7eb16a56453\""),
+            ],
+        ),
+        ("email", MAIL),
+        ("contact_form", MAIL),
+        (
+            "sms",
+            &[Key::new(
+                "contact_endpoint",
+                Shape::Filled,
+                "A number of yours at Dixa that sends SMS.",
+            )
+            .required()
+            .such_as("\"+4512345678\"")],
+        ),
+        (
+            "import",
+            &[Key::new(
+                "channel_name",
+                Shape::Filled,
+                "What Dixa calls the channel.",
+            )],
+        ),
+    ],
+    &[],
+);
+
+pub(super) const KEYS: &[Key] = &[
+    Key::new(
+        "api_key",
+        Shape::Secret,
+        "The whole value of `Authorization`, from Dixa's settings.",
+    )
+    .required(),
+    asking::base_url_key("\"https://dev.dixa.io/beta\""),
+    Key::new(
+        "channel",
+        CHANNEL,
+        "As what conversations are created; absent: imported.",
+    ),
+    Key::new(
+        "agent_id",
+        Shape::Text,
+        "Who says outgoing messages over there; absent: they cannot be said.",
+    )
+    .such_as("\"5a556159-9c21-4f3e-a44f-d323deb80d16\""),
+    Key::new(
+        "agents",
+        Shape::Map(&Shape::Text),
+        "An author's e-mail address, and his id at Dixa.",
+    )
+    .such_as("{ \"budi@acme.example\": \"5a556159-9c21-4f3e-a44f-d323deb80d16\" }"),
+    Key::new(
+        "when_closed",
+        Shape::Word(&["reuse", "reopen", "new"]),
+        "What a message does to a conversation that is closed.",
+    )
+    .or("\"reuse\""),
+    asking::UNKNOWN_USER,
+    Key::new(
+        "language",
+        Shape::Text,
+        "Of new conversations, where the channel takes one.",
+    ),
+    asking::SYSTEM_EVENTS,
+];
 
 pub(super) fn configure(fields: &mut Fields<'_, '_>) -> Arc<dyn Writer> {
     let Some(mut desk) = Desk::new(api_key(fields)) else {

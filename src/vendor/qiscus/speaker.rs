@@ -16,6 +16,7 @@ use super::api::{Api, Version};
 use super::backfill::Stage;
 use crate::clock::Timestamp;
 use crate::decode::Fields;
+use crate::decode::keys::{Key, MANY, Shape};
 use crate::expression::Template;
 use crate::settle::Reason;
 use crate::transform::{Outgoing, Unsendable};
@@ -26,6 +27,7 @@ use crate::vendor::{Call, DestinationEntry, Writer};
 
 pub(super) const DESTINATION: DestinationEntry = DestinationEntry {
     configure,
+    keys: KEYS,
     chat: true,
     talks: true,
     actions: &[
@@ -108,6 +110,70 @@ impl Writer for Unconfigured {
         String::new()
     }
 }
+
+const KEYS: &[Key] = &[
+    Key::new(
+        "api",
+        Shape::Word(&["v2", "v2.1", "omnichannel"]),
+        "Which of Qiscus' APIs.",
+    )
+    .or("\"v2\""),
+    Key::new(
+        "secret",
+        Shape::Secret,
+        "The app's secret key, from its dashboard.",
+    )
+    .required(),
+    Key::new(
+        "app_id",
+        Shape::Text,
+        "The app's id; needed unless `base_url` says where v2 is.",
+    )
+    .such_as("\"acme-1\""),
+    asking::base_url_key("\"https://<app_id>.qiscus.com\""),
+    Key::new(
+        "sender",
+        Shape::Filled,
+        "Who speaks, a user of this Qiscus account; a template.",
+    )
+    .required()
+    .such_as("\"bot@acme.example\""),
+    Key::new(
+        "agent_sender",
+        Shape::Text,
+        "Who speaks for the company's side, a template; absent: `sender`.",
+    ),
+    Key::new(
+        "side",
+        Shape::Word(&["both", "agent", "customer"]),
+        "Whose messages go there.",
+    )
+    .or("\"both\""),
+    Key::new(
+        "long_text",
+        Shape::Word(&["dead_letter", "split", "cut"]),
+        "What to do with a text beyond text_max.",
+    )
+    .or("\"dead_letter\""),
+    Key::new("text_max", Shape::Count(1, MANY), "Letters of one message.").or("4000"),
+    asking::SYSTEM_EVENTS,
+    Key::new(
+        "disable_link_preview",
+        Shape::Flag,
+        "Only with api = \"v2\".",
+    )
+    .or("false"),
+    asking::WHEN_UNLINKED,
+    Key::new(
+        "create_room",
+        Shape::Flag,
+        "Make a room for a conversation that has none.",
+    )
+    .or("false"),
+    Key::new("creator", Shape::Text, "Who makes it, a template."),
+    Key::new("participants", Shape::Texts, "Who is in it, templates."),
+    Key::new("room_name", Shape::Text, "What it is called, a template."),
+];
 
 fn configure(fields: &mut Fields<'_, '_>) -> Arc<dyn Writer> {
     let name = asking::name_of(fields);

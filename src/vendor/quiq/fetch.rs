@@ -16,6 +16,7 @@ use url::Url;
 use super::read::Transcript;
 use crate::clock::Timestamp;
 use crate::decode::Fields;
+use crate::decode::keys::{Key, Shape};
 use crate::payload::{DEPTH_MAX, Payload, id_text};
 use crate::secret::Secret;
 use crate::settle::{Outcome, Reason};
@@ -49,6 +50,43 @@ pub enum Proof {
     Bearer(Secret),
     Basic { app_id: String, app_secret: Secret },
 }
+
+/// When.
+pub(super) const FETCH: Key = Key::new(
+    "fetch",
+    Shape::Word(&["never", "missing", "always"]),
+    "When Quiq is asked for the conversation: never, when a webhook shows no messages, or always.",
+)
+.or("\"never\"");
+
+/// Whom.
+pub(super) const FETCH_FROM: Key = Key::new(
+    "fetch_from",
+    Shape::Table(&[
+        asking::base_url_key("\"https://api.goquiq.com\""),
+        Key::new("api_key", Shape::Secret, "A bearer key."),
+        Key::new(
+            "app_id",
+            Shape::Text,
+            "HTTP Basic: the app's id, with app_secret.",
+        ),
+        Key::new("app_secret", Shape::Secret, "HTTP Basic: its secret."),
+        Key::new(
+            "allow_private",
+            Shape::Flag,
+            "Loopback, private and unique-local addresses.",
+        )
+        .or("false"),
+        Key::new("allow_link_local", Shape::Flag, "Link-local addresses.").or("false"),
+        Key::new(
+            "ca",
+            Shape::Text,
+            "Further certificate authorities to trust, a PEM file.",
+        )
+        .such_as("\"private-ca.pem\""),
+    ]),
+    "Where Quiq is asked, and with which key.",
+);
 
 /// `fetch` and `fetch_from`.
 pub(super) fn configure(fields: &mut Fields<'_, '_>) -> Option<Fetch> {

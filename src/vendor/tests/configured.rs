@@ -9,12 +9,7 @@ use crate::decode::{Decoder, Fields, Secrets};
 /// the text it points at.
 fn configure<T>(text: &str, read: impl FnOnce(&mut Fields<'_, '_>) -> T) -> (T, Vec<String>) {
     let table = DeTable::parse(text).unwrap();
-    let mut decoder = Decoder {
-        complaints: Vec::new(),
-        secrets: Secrets::Offline,
-        secret_files: Vec::new(),
-        base: PathBuf::new(),
-    };
+    let mut decoder = Decoder::new(Secrets::Offline, "");
     let mut fields = Fields::new(&mut decoder, table.get_ref(), 0, 0..text.len(), "x.y");
     let made = read(&mut fields);
     fields.finish();

@@ -15,12 +15,7 @@ fn configure(auth: &str, dir: &std::path::Path) -> (Option<Auth>, Vec<String>) {
         format!("auth = {auth}\n")
     };
     let table = DeTable::parse(&text).unwrap();
-    let mut decoder = Decoder {
-        complaints: Vec::new(),
-        secrets: Secrets::Resolve,
-        secret_files: Vec::new(),
-        base: dir.to_owned(),
-    };
+    let mut decoder = Decoder::new(Secrets::Resolve, dir);
     let mut source = Fields::new(&mut decoder, table.get_ref(), 0, 0..0, "source.shop");
     let auth = Auth::configure(&mut source);
     source.finish();

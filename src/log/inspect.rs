@@ -1,20 +1,22 @@
 //! What a data folder holds, read offline: no lock, nothing written.
 
-use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use super::checkpoint::{self, Checkpoint, Found};
-use super::dead::Letter;
 use super::disk::{RealDisk, open_read_only};
-use super::record::{EventHead, Fact, In, Name, OwedEntry, Tag};
+use super::record::{EventHead, Tag};
 use super::segment::{self, FIRST, FORMAT, Header, Met, Walk};
 use super::{Attempt, Origin};
 use crate::clock::Timestamp;
-use crate::event::{Event, EventId, EventType, Key, Offset, SourceName};
-use crate::settle::{Reason, Settlement};
+use crate::event::{EventId, EventType, Key, Offset, SourceName};
+use crate::settle::Reason;
+
+mod words;
+
+use words::Words;
 
 /// What `log verify` says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -154,8 +156,9 @@ pub struct OwedTo {
     pub born_dead: bool,
 }
 
-/// Reads everything and says what is not whole.
-pub fn verify(dir: &Path) -> io::Result<Report> {
+/// Reads everything and says what is not whole. `read` is told the bytes of
+/// each file when it is through with it, here and below.
+pub fn verify(dir: &Path, read: &mut dyn FnMut(u64)) -> io::Result<Report> {
     let mut report = Report::default();
     for folder in [dir.join("log"), dir.join("dead")] {
         for file in files(&folder)? {
@@ -176,6 +179,7 @@ pub fn verify(dir: &Path) -> io::Result<Report> {
                 Piece::Damaged(damage) => report.damaged.push(damage),
             })?;
             report.torn_bytes += found.torn_bytes;
+            read(found.length);
         }
     }
     report.checkpoint = condition(&dir.join(checkpoint::FILE))?;
@@ -184,7 +188,7 @@ pub fn verify(dir: &Path) -> io::Result<Report> {
 }
 
 /// Says what each segment of the log holds, in order.
-pub fn stat(dir: &Path) -> io::Result<Vec<SegmentStat>> {
+pub fn stat(dir: &Path, read: &mut dyn FnMut(u64)) -> io::Result<Vec<SegmentStat>> {
     let mut stats = Vec::new();
     for file in files(&dir.join("log"))? {
         let mut times: Option<(Timestamp, Timestamp)> = None;
@@ -204,6 +208,7 @@ pub fn stat(dir: &Path) -> io::Result<Vec<SegmentStat>> {
             Piece::Record { .. } => facts += 1,
             Piece::Damaged(_) => {}
         })?;
+        read(found.length);
         stats.push(SegmentStat {
             id: found.id,
             format: found.header.map_or(0, |header| header.format),
@@ -223,14 +228,14 @@ pub fn stat(dir: &Path) -> io::Result<Vec<SegmentStat>> {
 }
 
 /// Tells every record of the log, then of the dead-letter log, in order.
-pub fn cat(dir: &Path, each: &mut dyn FnMut(Entry)) -> io::Result<()> {
+pub fn cat(dir: &Path, each: &mut dyn FnMut(Entry), read: &mut dyn FnMut(u64)) -> io::Result<()> {
     let mut words = Words::default();
     if let Found::Whole(checkpoint) = read_checkpoint(&dir.join(checkpoint::FILE))? {
         checkpoint.names.iter().for_each(|name| words.learn(name));
     }
     for folder in [dir.join("log"), dir.join("dead")] {
         for file in files(&folder)? {
-            walk(&file, &mut |record| match record {
+            let found = walk(&file, &mut |record| match record {
                 Piece::Record { at, tag, payload } => {
                     if let Some(entry) = words.entry(at, tag, payload) {
                         each(entry);
@@ -238,6 +243,7 @@ pub fn cat(dir: &Path, each: &mut dyn FnMut(Entry)) -> io::Result<()> {
                 }
                 Piece::Damaged(damage) => each(Entry::Damaged(damage)),
             })?;
+            read(found.length);
         }
     }
     Ok(())
@@ -361,140 +367,4 @@ fn condition(path: &Path) -> io::Result<Condition> {
         Found::Nothing if path.exists() => Condition::Damaged,
         Found::Nothing => Condition::Missing,
     })
-}
-
-/// What numbers stand for.
-#[derive(Debug, Default)]
-struct Words {
-    destinations: HashMap<u32, String>,
-    actions: HashMap<u32, String>,
-}
-
-impl Words {
-    fn learn(&mut self, name: &Name) {
-        match name {
-            Name::Destination(number, name) => self.destinations.insert(*number, name.to_string()),
-            Name::Action(number, action) => self.actions.insert(*number, action.name.to_string()),
-        };
-    }
-
-    fn destination(&self, number: u32) -> String {
-        self.destinations
-            .get(&number)
-            .cloned()
-            .unwrap_or_else(|| format!("unknown-{number}"))
-    }
-
-    fn owed(&self, entry: &OwedEntry) -> OwedTo {
-        OwedTo {
-            destination: self.destination(entry.destination),
-            action: self
-                .actions
-                .get(&entry.action)
-                .cloned()
-                .unwrap_or_else(|| format!("unknown-{}", entry.action)),
-            born_dead: entry.born_dead,
-        }
-    }
-
-    fn entry(&mut self, offset: Offset, tag: Tag, payload: &[u8]) -> Option<Entry> {
-        match tag {
-            Tag::Event => {
-                let head = EventHead::read(payload)?;
-                let event = head.event()?;
-                let owed = head.owed.iter().map(|entry| self.owed(&entry)).collect();
-                Some(told(offset, event, head.origin, owed))
-            }
-            Tag::Letter => {
-                let letter = Letter::read(payload)?;
-                Some(Entry::DeadLetter {
-                    offset,
-                    event: letter.event.id,
-                    destination: letter.destination.to_string(),
-                    action: letter.action.name.to_string(),
-                    reason: letter.reason,
-                    detail: letter.detail,
-                    attempts: letter.attempts,
-                    at: letter.at,
-                    body_bytes: letter.event.body.len(),
-                    body_crc32c: crc32c::crc32c(&letter.event.body),
-                })
-            }
-            Tag::Gone => Some(Entry::Gone {
-                offset,
-                letter: Offset(In(payload).u64()?),
-            }),
-            _ => Some(self.fact(offset, Fact::read(tag, payload)?)),
-        }
-    }
-
-    fn fact(&mut self, offset: Offset, fact: Fact) -> Entry {
-        match fact {
-            Fact::Names(names) => {
-                names.iter().for_each(|name| self.learn(name));
-                Entry::Names {
-                    offset,
-                    count: names.len(),
-                }
-            }
-            Fact::Retrying(fact) => Entry::Retrying {
-                offset,
-                event: fact.event,
-                destination: self.destination(fact.destination),
-                not_before: fact.not_before,
-                attempt: fact.attempt,
-            },
-            Fact::Settled(fact) => Entry::Settled {
-                offset,
-                event: fact.event,
-                destination: self.destination(fact.destination),
-                settlement: fact.settlement.label(),
-                reason: match fact.settlement {
-                    Settlement::Dead(reason) => Some(reason),
-                    Settlement::Delivered | Settlement::Dropped => None,
-                },
-                attempt: fact.attempt,
-                detail: fact.detail,
-            },
-            Fact::Paused {
-                destination,
-                paused,
-            } => Entry::Paused {
-                offset,
-                destination: self.destination(destination),
-                paused,
-            },
-            Fact::Lost {
-                destination,
-                segment,
-                count,
-                ..
-            } => Entry::Lost {
-                offset,
-                destination: self.destination(destination),
-                segment,
-                copies: count,
-            },
-            Fact::Duplicates { source, count } => Entry::Duplicates {
-                offset,
-                source,
-                count,
-            },
-        }
-    }
-}
-
-fn told(offset: Offset, event: Event, origin: Origin, owed: Vec<OwedTo>) -> Entry {
-    Entry::Event {
-        offset,
-        id: event.id,
-        source: event.source,
-        event_type: event.event_type,
-        key: event.key,
-        accepted_at: event.accepted_at,
-        origin,
-        owed,
-        body_bytes: event.body.len(),
-        body_crc32c: crc32c::crc32c(&event.body),
-    }
 }

@@ -306,7 +306,7 @@ async fn an_offline_look_counts_what_is_there_and_names_what_is_not() {
     a.settle(at, Settlement::Dead(Reason::Gone), Some(attempt(1)), "gone");
     drop(a);
     log.close().await;
-    let report = inspect::verify(folder.path()).unwrap();
+    let report = inspect::verify(folder.path(), &mut |_| {}).unwrap();
     assert!(report.is_sound(), "{report:?}");
     assert_eq!(
         (
@@ -317,16 +317,14 @@ async fn an_offline_look_counts_what_is_there_and_names_what_is_not() {
         ),
         (3, 1, 1, 0)
     );
-    let stat = inspect::stat(folder.path()).unwrap();
+    let stat = inspect::stat(folder.path(), &mut |_| {}).unwrap();
     assert_eq!(
         (stat.len(), stat[0].events, stat[0].first_at),
         (1, 3, Some(event(0).accepted_at))
     );
     let mut told = Vec::new();
-    inspect::cat(folder.path(), &mut |entry| {
-        told.push(serde_json::to_value(entry).unwrap())
-    })
-    .unwrap();
+    let mut each = |entry| told.push(serde_json::to_value(entry).unwrap());
+    inspect::cat(folder.path(), &mut each, &mut |_| {}).unwrap();
     let records: Vec<&str> = told
         .iter()
         .map(|entry| entry["record"].as_str().unwrap())
@@ -342,7 +340,7 @@ async fn an_offline_look_counts_what_is_there_and_names_what_is_not() {
     let mut bytes = std::fs::read(&stat[0].file).unwrap();
     bytes[500] ^= 1;
     std::fs::write(&stat[0].file, bytes).unwrap();
-    let report = inspect::verify(folder.path()).unwrap();
+    let report = inspect::verify(folder.path(), &mut |_| {}).unwrap();
     assert!(!report.is_sound());
     assert_eq!((report.damaged.len(), report.events), (1, 2));
 }

@@ -23,10 +23,14 @@ mod health;
 mod links;
 mod log;
 mod print;
+mod progress;
 mod run;
+mod schema;
 mod select;
 mod send;
+mod shell;
 mod status;
+mod top;
 #[cfg(feature = "otel")]
 mod traces;
 
@@ -59,12 +63,13 @@ impl From<Exit> for ExitCode {
     max_term_width = 100,
     after_help = "\
 Start here:
-  hookfan demo                       see it work, with nothing to configure
-  hookfan check -c routes.toml       say all that is wrong with a file
-  hookfan explain --source S FILE    why a webhook goes where it goes; sends nothing
-  hookfan run -c routes.toml         the gateway
+  hookfan demo                      see it work, with nothing to configure
+  hookfan check -c routes.toml      say all that is wrong with a file
+  hookfan explain --source S FILE   why a webhook goes where it goes
+  hookfan run -c routes.toml        the gateway
 
-Exit codes: 0 ok, 1 failed, 2 findings, 64 usage, 69 unclean stop, 74 disk failure, 78 bad configuration."
+Exit codes: 0 ok, 1 failed, 2 findings, 64 usage, 69 unclean stop,
+74 disk failure, 78 bad configuration."
 )]
 struct Command {
     #[command(subcommand)]
@@ -80,36 +85,83 @@ enum Verb {
     /// Show where a webhook would go and as what request; sends nothing
     Explain(explain::Explain),
     /// Run the gateway against built-in emulators and post every sample to it
+    #[command(after_help = "\
+Everything happens on loopback and in a temporary folder; no key, no server,
+no configuration.
+
+  hookfan demo
+  hookfan demo --once")]
     Demo(demo::Demo),
     /// Post a webhook to a running gateway, signed as its source wants
     Send(send::Send),
     /// Show what each destination of a running gateway is doing
     Status(status::Status),
+    /// The same, live: rates, backlogs, errors, pause and resume
+    Top(top::Top),
     /// Say by the exit code whether a running gateway is ready
     Health(health::Health),
     /// Look at what the log holds
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  hookfan events list --source qiscus --since 2h
+  hookfan events show 019a4bd2-7c1e-7000-8000-000000000000"
+    )]
     Events(events::Events),
     /// Look at dead letters, retry them, drop them
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  hookfan dead list --destination crm
+  hookfan dead retry --destination crm --reason exhausted"
+    )]
     Dead(dead::Dead),
     /// Owe stored events again
     Replay(dead::Replay),
     /// Pause a destination: its events wait in the log
+    #[command(after_help = "\
+It is still paused after a restart, until somebody resumes it.
+
+  hookfan pause crm")]
     Pause(status::Pause),
     /// Resume a paused destination
+    #[command(after_help = "\
+What the file pauses (`paused = true`), only the file resumes.
+
+  hookfan resume crm")]
     Resume(status::Pause),
     /// What conversations are called over there: list, set, remove
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  hookfan links list --destination support
+  hookfan links import links.csv"
+    )]
     Links(links::Links),
     /// Fetch what was said in a conversation and accept what was missed
     Backfill(backfill::Backfill),
     /// Read a data folder without a running gateway
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  hookfan log verify /var/lib/hookfan
+  hookfan log cat data | grep 019a4bd2-7c1e"
+    )]
     Log(log::Log),
     /// Run a vendor's emulator on a port
     Emulate(emulate::Emulate),
+    /// Print the JSON Schema of routes.toml, for editors
+    Schema(schema::Schema),
+    /// Print a shell's completions
+    Completions(shell::Completions),
+    /// Print the manual page, or write all of them into a folder
+    Man(shell::Man),
     /// Print the version
+    #[command(after_help = "Example:\n  hookfan version --json")]
     Version {
         /// Print JSON
         #[arg(long)]
@@ -148,7 +200,8 @@ struct ConfigFile {
         long,
         value_name = "FILE",
         default_value = "routes.toml",
-        env = "HOOKFAN_CONFIG"
+        env = "HOOKFAN_CONFIG",
+        hide_env_values = true
     )]
     config: PathBuf,
 }
@@ -192,6 +245,7 @@ impl Command {
             Verb::Send(send) => send.run(),
             Verb::Status(status) => status.run(),
             Verb::Health(health) => health.run(),
+            Verb::Top(top) => top.run(),
             Verb::Events(events) => events.run(),
             Verb::Dead(dead) => dead.run(),
             Verb::Replay(replay) => replay.run(),
@@ -201,6 +255,9 @@ impl Command {
             Verb::Backfill(backfill) => backfill.run(),
             Verb::Log(log) => log.run(),
             Verb::Emulate(emulate) => emulate.run(),
+            Verb::Schema(schema) => schema.run(),
+            Verb::Completions(completions) => completions.run(),
+            Verb::Man(man) => man.run(),
             Verb::Version { json } => {
                 let version = env!("CARGO_PKG_VERSION");
                 say(&if json {

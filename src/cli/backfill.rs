@@ -1,20 +1,23 @@
 //! `hookfan backfill`: a vendor is asked for a conversation, and what the
 //! gateway missed of it is accepted as if it had been posted.
 
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::client::Target;
 use super::print::text;
+use super::progress::Progress;
 use super::{Exit, block_on, complain, say, say_json};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The gateway asks with the key of the destination that names this source. What came already is a
-duplicate and goes nowhere: it can be interrupted and repeated.
+The gateway asks with the key of the destination that names this source. What
+came already is a duplicate and goes nowhere: it can be interrupted and
+repeated.
 
-  hookfan backfill --source qiscus --conversation 1375619 --since 2026-11-20T10:00:00Z")]
+  hookfan backfill --source qiscus --conversation 1375619
+  hookfan backfill --source quiq --conversation 7f3a --since 2026-11-20T10:00:00Z")]
 pub(super) struct Backfill {
+    /// The source whose conversation it is
     #[arg(long, value_name = "NAME")]
     source: String,
     /// Its id at the vendor
@@ -29,13 +32,9 @@ pub(super) struct Backfill {
 
 impl Backfill {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
-        let bar = ProgressBar::new_spinner().with_style(
-            ProgressStyle::with_template("{spinner} {msg} {elapsed}")
-                .unwrap_or_else(|_| ProgressStyle::default_spinner()),
-        );
-        let total = block_on(self.fetch(&bar));
-        bar.finish_and_clear();
-        let total = total?;
+        let progress = Progress::counting("accepted", self.target.json);
+        let total = block_on(progress.watch(self.fetch(&progress)))?;
+        drop(progress);
         if self.target.json {
             say_json(&total);
             return Ok(Exit::Ok);
@@ -53,7 +52,7 @@ impl Backfill {
     }
 
     /// Call by call, until there is no next.
-    async fn fetch(&self, bar: &ProgressBar) -> anyhow::Result<Value> {
+    async fn fetch(&self, progress: &Progress) -> anyhow::Result<Value> {
         let admin = self.target.admin()?;
         let (mut pages, mut found, mut accepted) = (0, 0, 0);
         let mut gaps: Vec<Value> = Vec::new();
@@ -69,8 +68,8 @@ impl Backfill {
             found += number("found");
             accepted += number("accepted");
             gaps.extend(said["gaps"].as_array().into_iter().flatten().cloned());
-            bar.set_message(format!("{pages} pages, {accepted} accepted"));
-            bar.tick();
+            progress.add(number("accepted"));
+            progress.say(format!("accepted, {found} found in {pages} pages"));
             after = said["next"].clone();
             if after.is_null() {
                 return Ok(json!({

@@ -8,6 +8,9 @@ use crate::decode::Secrets;
 #[command(after_help = "\
 Works offline: secrets are checked for their form only, unless --strict.
 
+  hookfan check
+  hookfan check --strict -c /etc/hookfan/routes.toml
+
 Exit codes: 0 nothing wrong (warnings are shown), 78 errors, 2 warnings with --strict.")]
 pub(super) struct Check {
     #[command(flatten)]

@@ -2,14 +2,17 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use super::BadConfig;
 use crate::config::{self, Config};
@@ -21,20 +24,29 @@ const ANSWER_MAX: usize = 64 << 20;
 /// Which gateway is meant.
 #[derive(Debug, clap::Args)]
 pub(super) struct Target {
-    /// The routing file; its server.admin is where the gateway is asked
+    /// The routing file: its server.admin is asked
     #[arg(
         short,
         long,
         value_name = "FILE",
         default_value = "routes.toml",
-        env = "HOOKFAN_CONFIG"
+        env = "HOOKFAN_CONFIG",
+        hide_env_values = true,
+        help_heading = "Which gateway"
     )]
     pub(super) config: PathBuf,
-    /// The admin address, e.g. http://127.0.0.1:9090, instead of the file's
-    #[arg(long, value_name = "URL", env = "HOOKFAN_ADMIN")]
+    /// The admin address itself, such as http://127.0.0.1:9090
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "HOOKFAN_ADMIN",
+        hide_env_values = true,
+        help_heading = "Which gateway"
+    )]
     admin: Option<String>,
-    /// A file with the admin token; else HOOKFAN_ADMIN_TOKEN, else the routing file's admin_token
-    #[arg(long, value_name = "FILE")]
+    /// A file with the admin token; else HOOKFAN_ADMIN_TOKEN, else the
+    /// routing file's admin_token
+    #[arg(long, value_name = "FILE", help_heading = "Which gateway")]
     token_file: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
@@ -118,6 +130,11 @@ impl Admin {
         }
     }
 
+    /// Where it is asked, as host and port.
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+
     pub(super) async fn get(&self, path: &str) -> anyhow::Result<Value> {
         self.ask(Method::GET, path, &HeaderMap::new(), Bytes::new())
             .await
@@ -140,15 +157,10 @@ impl Admin {
         headers: &HeaderMap,
         body: Bytes,
     ) -> anyhow::Result<Value> {
-        let mut headers = headers.clone();
-        if let Some(token) = &self.token {
-            let value = HeaderValue::from_str(&format!("Bearer {token}"))
-                .context("the token is no header value")?;
-            headers.insert(header::AUTHORIZATION, value);
-        }
+        let headers = self.with_token(headers)?;
         let (status, answer) = exchange(&self.address, method, path, headers, body)
             .await
-            .with_context(|| format!("no gateway answers at {}; is it running? (`-c FILE` or `--admin URL` say which one)", self.address))?;
+            .with_context(|| self.unheard())?;
         let value: Value = serde_json::from_slice(&answer).unwrap_or(Value::Null);
         if status.is_success() {
             return Ok(value);
@@ -159,6 +171,115 @@ impl Admin {
             None => bail!("the gateway answered {status}"),
         }
     }
+
+    /// Reads a stream of server-sent events: `each` gets the JSON of every one
+    /// and says whether to go on. More than `patience` without a byte is an
+    /// error.
+    pub(super) async fn follow(
+        &self,
+        path: &str,
+        patience: Duration,
+        mut each: impl FnMut(Value) -> bool,
+    ) -> anyhow::Result<Followed> {
+        let mut headers = self.with_token(&HeaderMap::new())?;
+        let kind = HeaderValue::from_static("text/event-stream");
+        headers.insert(header::ACCEPT, kind);
+        let asked = open(&self.address, Method::GET, path, headers, Bytes::new());
+        let (response, connection) = timeout(patience, asked)
+            .await
+            .context("it did not answer in time")
+            .flatten()
+            .with_context(|| self.unheard())?;
+        // Dropped with this function, and the connection with it.
+        let _connection = Held(connection);
+        if response.status() != StatusCode::OK {
+            return Ok(Followed::Absent);
+        }
+        let mut body = response.into_body();
+        let mut lines = Vec::new();
+        loop {
+            let Some(frame) = timeout(patience, body.frame())
+                .await
+                .context("the gateway fell silent")?
+            else {
+                return Ok(Followed::Ended);
+            };
+            lines.extend_from_slice(frame?.data_ref().map_or(&[][..], |data| data));
+            if lines.len() > ANSWER_MAX {
+                bail!("the gateway says more than can be read");
+            }
+            while let Some(end) = lines.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = lines.drain(..=end).collect();
+                let Some(json) = line.strip_prefix(b"data:") else {
+                    continue;
+                };
+                if !each(serde_json::from_slice(json)?) {
+                    return Ok(Followed::Ended);
+                }
+            }
+        }
+    }
+
+    fn with_token(&self, headers: &HeaderMap) -> anyhow::Result<HeaderMap> {
+        let mut headers = headers.clone();
+        if let Some(token) = &self.token {
+            let value = HeaderValue::from_str(&format!("Bearer {token}"))
+                .context("the token is no header value")?;
+            headers.insert(header::AUTHORIZATION, value);
+        }
+        Ok(headers)
+    }
+
+    fn unheard(&self) -> String {
+        let address = &self.address;
+        format!(
+            "no gateway answers at {address}; is it running? (`-c FILE` or `--admin URL` say which one)"
+        )
+    }
+}
+
+/// How a stream came to its end.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Followed {
+    /// There was one; it ended, or nobody wanted more of it.
+    Ended,
+    /// This gateway has none, or none left.
+    Absent,
+}
+
+/// A connection's task, which ends with whoever uses it.
+struct Held(tokio::task::JoinHandle<()>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Sends one request on a connection of its own, which a task drives.
+async fn open(
+    address: &str,
+    method: Method,
+    path: &str,
+    headers: HeaderMap,
+    body: Bytes,
+) -> anyhow::Result<(Response<Incoming>, tokio::task::JoinHandle<()>)> {
+    let stream = TcpStream::connect(address).await?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let connection = tokio::spawn(async move {
+        // What goes wrong here is seen by whoever waits for the answer.
+        let _ended = connection.await;
+    });
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .body(Full::new(body))?;
+    *request.headers_mut() = headers;
+    request
+        .headers_mut()
+        .insert(header::HOST, HeaderValue::from_str(address)?);
+    Ok((sender.send_request(request).await?, connection))
 }
 
 /// One request on a connection of its own.
@@ -169,35 +290,14 @@ pub(super) async fn exchange(
     headers: HeaderMap,
     body: Bytes,
 ) -> anyhow::Result<(StatusCode, Bytes)> {
-    let stream = TcpStream::connect(address).await?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let mut request = Request::builder()
-        .method(method)
-        .uri(path)
-        .body(Full::new(body))?;
-    *request.headers_mut() = headers;
-    request
-        .headers_mut()
-        .insert(header::HOST, HeaderValue::from_str(address)?);
-    let answered = async {
-        let response = sender.send_request(request).await?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), ANSWER_MAX)
-            .collect()
-            .await
-            .map_err(|error| anyhow::anyhow!("{error}"))?;
-        anyhow::Ok((status, body.to_bytes()))
-    };
-    tokio::pin!(answered);
-    tokio::pin!(connection);
-    tokio::select! {
-        answered = &mut answered => answered,
-        ended = &mut connection => {
-            ended?;
-            answered.await
-        }
-    }
+    let (response, connection) = open(address, method, path, headers, body).await?;
+    let _connection = Held(connection);
+    let status = response.status();
+    let body = Limited::new(response.into_body(), ANSWER_MAX)
+        .collect()
+        .await
+        .map_err(|error| anyhow::anyhow!("{error}"))?;
+    Ok((status, body.to_bytes()))
 }
 
 /// Query text from the pairs that have a value.

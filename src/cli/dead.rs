@@ -1,27 +1,44 @@
 //! `hookfan dead` and `hookfan replay`: what was not delivered, why, and
 //! sending it again.
 
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 
 use super::client::{Admin, Target};
-use super::print::{attempts, cell, new_table, text, whole};
+use super::print::{Column, Sheet, attempts, text, whole};
+use super::progress::Progress;
 use super::select::{Page, Selection};
 use super::{Exit, Usage, block_on, say, say_json};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Dead {
     /// Oldest first
+    #[command(after_help = "\
+Examples:
+  hookfan dead list --destination crm --reason exhausted
+  hookfan dead list --since 1h --json | jq -r '.dead[].id'")]
     List(Page),
     /// One dead letter: its body, and every attempt with its answer
     Show(Show),
     /// Owe them again, with a fresh schedule
+    #[command(after_help = "\
+Name ids, or select by filters; --all is everything. It goes in steps, can be
+interrupted, and repeating it is safe.
+
+  hookfan dead retry 4294971392
+  hookfan dead retry --destination crm --reason exhausted")]
     Retry(Bulk),
     /// Remove them from the list; they stay settled
+    #[command(after_help = "\
+Name ids, or select by filters; --all is everything. It goes in steps, can be
+interrupted, and repeating it is safe.
+
+  hookfan dead drop 4294971392
+  hookfan dead drop --destination crm --until 7d")]
     Drop(Bulk),
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  hookfan dead show 4294971392")]
 pub(super) struct Show {
     /// As `dead list` shows it
     id: String,
@@ -30,13 +47,9 @@ pub(super) struct Show {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Name ids, or select by filters; --all is everything. Bulk work goes in steps, can be
-interrupted, and can be repeated safely.
-
-  hookfan dead retry 4294971392
-  hookfan dead retry --destination crm --reason exhausted")]
 pub(super) struct Bulk {
+    /// Which ones
+    #[arg(value_name = "ID")]
     ids: Vec<String>,
     #[command(flatten)]
     selection: Selection,
@@ -49,8 +62,8 @@ pub(super) struct Bulk {
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Each copy goes where it went the first time, unless --to names destinations or --route
-asks today's routes. Destinations see the same webhook-id again.
+Each copy goes where it went the first time, unless --to names destinations or
+--route asks today's routes. Destinations see the same webhook-id again.
 
   hookfan replay --source qiscus --since 2h --to crm")]
 pub(super) struct Replay {
@@ -67,7 +80,7 @@ pub(super) struct Replay {
 impl Dead {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
         match self {
-            Self::List(page) => page.show("/api/v1/dead", table),
+            Self::List(page) => page.show("/api/v1/dead", "dead", sheet),
             Self::Show(show) => show.run(),
             Self::Retry(bulk) => bulk.run("/api/v1/dead:retry", Map::new(), "owed again"),
             Self::Drop(bulk) => bulk.run("/api/v1/dead:drop", Map::new(), "dropped"),
@@ -88,9 +101,9 @@ impl Replay {
     }
 }
 
-/// The list as a table.
-fn table(page: &Value) -> String {
-    const COLUMNS: [&str; 8] = [
+/// The list as a sheet.
+fn sheet(page: &Value) -> Sheet {
+    const NAMES: [&str; 8] = [
         "id",
         "at",
         "destination",
@@ -100,11 +113,20 @@ fn table(page: &Value) -> String {
         "attempts",
         "detail",
     ];
-    let mut table = new_table(&COLUMNS);
+    let mut sheet = Sheet::new(&[
+        Column::whole("id", 0),
+        Column::text("at", 5, 19),
+        Column::text("destination", 0, 12),
+        Column::text("type", 2, 10),
+        Column::text("key", 3, 10),
+        Column::whole("reason", 0),
+        Column::number("attempts", 4),
+        Column::text("detail", 1, 10),
+    ]);
     for row in page["dead"].as_array().into_iter().flatten() {
-        table.add_row(COLUMNS.map(|name| cell(&row[name])));
+        sheet.push(NAMES.map(|name| text(&row[name])));
     }
-    table.to_string()
+    sheet
 }
 
 impl Show {
@@ -138,7 +160,7 @@ impl Show {
 }
 
 impl Bulk {
-    fn run(self, path: &str, more: Map<String, Value>, done: &str) -> anyhow::Result<Exit> {
+    fn run(self, path: &str, more: Map<String, Value>, done: &'static str) -> anyhow::Result<Exit> {
         let mut asked = self.selection.to_json();
         if asked.is_empty() && self.ids.is_empty() && !self.all {
             let which = "say which: ids, a filter such as --destination, or --all";
@@ -151,7 +173,13 @@ impl Bulk {
             asked.insert("all".to_owned(), Value::Bool(true));
         }
         asked.extend(more);
-        let count = block_on(async { step_through(&self.target.admin()?, path, asked).await })?;
+        let progress = Progress::counting(done, self.target.json);
+        block_on(
+            progress
+                .watch(async { step_through(&self.target.admin()?, path, asked, &progress).await }),
+        )?;
+        let count = progress.done();
+        drop(progress);
         if self.target.json {
             say_json(&json!({"done": count}));
         } else {
@@ -166,18 +194,13 @@ async fn step_through(
     admin: &Admin,
     path: &str,
     mut asked: Map<String, Value>,
-) -> anyhow::Result<u64> {
-    let style = ProgressStyle::with_template("{spinner} {pos} done, {per_sec}")
-        .unwrap_or_else(|_| ProgressStyle::default_spinner());
-    let progress = ProgressBar::new_spinner().with_style(style);
-    let mut count = 0;
+    progress: &Progress,
+) -> anyhow::Result<()> {
     loop {
         let answer = admin.post(path, &Value::Object(asked.clone())).await?;
-        count += answer["done"].as_u64().unwrap_or(0);
-        progress.set_position(count);
+        progress.add(answer["done"].as_u64().unwrap_or(0));
         if answer["next"].is_null() {
-            progress.finish_and_clear();
-            return Ok(count);
+            return Ok(());
         }
         if !answer["until"].is_null() {
             asked.insert("until".to_owned(), answer["until"].clone());

@@ -3,19 +3,24 @@
 use serde_json::Value;
 
 use super::client::Target;
-use super::print::{attempts, cell, new_table, text, whole};
+use super::print::{Column, Sheet, attempts, text, whole};
 use super::select::Page;
 use super::{Exit, block_on, say, say_json};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Events {
     /// Newest first
+    #[command(after_help = "\
+Examples:
+  hookfan events list --source qiscus --type 'post_comment_*' --since 2h
+  hookfan events list --key qiscus/1375619 --wide")]
     List(Page),
     /// One event: body, message, and every attempt at every copy
     Show(Show),
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  hookfan events show 019a4bd2-7c1e-7000-8000-000000000000")]
 pub(super) struct Show {
     /// The id that the sender was answered
     id: String,
@@ -26,7 +31,7 @@ pub(super) struct Show {
 impl Events {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
         match self {
-            Self::List(page) => page.show("/api/v1/events", table),
+            Self::List(page) => page.show("/api/v1/events", "events", sheet),
             Self::Show(show) => {
                 let path = format!("/api/v1/events/{}", show.id);
                 let event = block_on(async { show.target.admin()?.get(&path).await })?;
@@ -41,26 +46,29 @@ impl Events {
     }
 }
 
-/// The list as a table.
-fn table(page: &Value) -> String {
-    let mut table = new_table(&["id", "accepted", "source", "type", "key", "to"]);
+/// The list as a sheet.
+fn sheet(page: &Value) -> Sheet {
+    let mut sheet = Sheet::new(&[
+        Column::whole("id", 0),
+        Column::text("accepted", 3, 19),
+        Column::text("source", 4, 8),
+        Column::text("type", 1, 12),
+        Column::text("key", 5, 10),
+        Column::text("to", 2, 8),
+    ]);
     for row in page["events"].as_array().into_iter().flatten() {
-        let to: Vec<String> = row["destinations"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .map(cell)
-            .collect();
-        table.add_row([
-            cell(&row["id"]),
-            cell(&row["accepted_at"]),
-            cell(&row["source"]),
-            cell(&row["type"]),
-            cell(&row["key"]),
+        let to = row["destinations"].as_array().into_iter().flatten();
+        let to: Vec<String> = to.map(text).collect();
+        sheet.push([
+            text(&row["id"]),
+            text(&row["accepted_at"]),
+            text(&row["source"]),
+            text(&row["type"]),
+            text(&row["key"]),
             to.join(" "),
         ]);
     }
-    table.to_string()
+    sheet
 }
 
 /// An event as a person reads it.

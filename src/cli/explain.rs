@@ -19,10 +19,12 @@ use crate::route::RouteTable;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
+Examples:
   hookfan explain --source qiscus webhook.json
   hookfan explain --source github -H 'X-GitHub-Event: push' - < body.json
-  hookfan explain 019a4bd2-7c1e-7000-8000-000000000000      a stored event, by today's rules
+  hookfan explain 019a4bd2-7c1e-7000-8000-000000000000
 
+The last is a stored event, by today's rules.
 Nothing is sent and no signature is checked. Secrets are masked.")]
 pub(super) struct Explain {
     #[command(flatten)]

@@ -4,7 +4,8 @@
 use serde_json::{Value, json};
 
 use super::client::{Admin, Target, query};
-use super::print::{cell, new_table};
+use super::print::{Column, Sheet, Width, text};
+use super::progress::Progress;
 use super::{Exit, Usage, block_on, say, say_json};
 
 #[derive(Debug, clap::Subcommand)]
@@ -22,6 +23,7 @@ pub(super) enum Links {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  hookfan links list --destination support --ours qiscus/")]
 pub(super) struct List {
     /// Only at this destination
     #[arg(long, value_name = "NAME")]
@@ -33,14 +35,18 @@ pub(super) struct List {
     #[arg(long)]
     users: bool,
     #[command(flatten)]
+    width: Width,
+    #[command(flatten)]
     target: Target,
 }
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-  hookfan links set --destination support qiscus/1375619 3f2504e0-4f89-11d3-9a0c-0305e82c3301
+Examples:
+  hookfan links set --destination support qiscus/1375619 3f2504e0-4f89-11d3
   hookfan dead retry --destination support --reason unlinked")]
 pub(super) struct Set {
+    /// At which destination
     #[arg(long, value_name = "NAME")]
     destination: String,
     /// A conversation's key, as events show it: `SOURCE/CONVERSATION`
@@ -55,7 +61,9 @@ pub(super) struct Set {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  hookfan links remove --destination support qiscus/1375619")]
 pub(super) struct Remove {
+    /// At which destination
     #[arg(long, value_name = "NAME")]
     destination: String,
     /// `SOURCE/CONVERSATION`
@@ -69,7 +77,11 @@ pub(super) struct Remove {
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Each line is destination,ours,id; lines that begin with # are skipped. Repeating it is safe.")]
+Each line is destination,ours,id; lines that begin with # are skipped.
+Repeating it is safe.
+
+  hookfan links import links.csv
+  my-export | hookfan links import -")]
 pub(super) struct Import {
     /// The file, or - for standard input
     file: String,
@@ -82,7 +94,7 @@ pub(super) struct Import {
 The gateway asks, with its own key and at its own rate; the answer is the vendor's.
 
   hookfan links look support --page 2
-  hookfan links look support --id 3f2504e0-4f89-11d3-9a0c-0305e82c3301")]
+  hookfan links look support --id 3f2504e0-4f89-11d3")]
 pub(super) struct Look {
     /// The destination
     destination: String,
@@ -121,15 +133,21 @@ impl List {
             say_json(&json!({"links": links}));
             return Ok(Exit::Ok);
         }
-        const COLUMNS: [&str; 5] = ["ours", "destinations", "id", "standing", "what"];
-        let mut table = new_table(&COLUMNS);
+        let mut sheet = Sheet::new(&[
+            Column::text("ours", 0, 12),
+            Column::text("destinations", 1, 8),
+            Column::text("id", 0, 12),
+            Column::whole("standing", 2),
+            Column::whole("what", 3),
+        ]);
         for link in &links {
-            table.add_row(COLUMNS.map(|name| match &link[name] {
-                Value::Array(names) => names.iter().map(cell).collect::<Vec<_>>().join(" "),
-                other => cell(other),
+            let names = ["ours", "destinations", "id", "standing", "what"];
+            sheet.push(names.map(|name| match &link[name] {
+                Value::Array(names) => names.iter().map(text).collect::<Vec<_>>().join(" "),
+                other => text(other),
             }));
         }
-        say(&table.to_string());
+        sheet.say(self.width);
         Ok(Exit::Ok)
     }
 
@@ -229,18 +247,25 @@ impl Look {
     }
 }
 
-fn change(target: &Target, verb: &str, links: Vec<Value>, done: &str) -> anyhow::Result<Exit> {
-    let count = block_on(async {
+fn change(
+    target: &Target,
+    verb: &str,
+    links: Vec<Value>,
+    done: &'static str,
+) -> anyhow::Result<Exit> {
+    let total = u64::try_from(links.len()).unwrap_or(u64::MAX);
+    let progress = Progress::of(total, done, target.json || links.len() <= STEP);
+    block_on(progress.watch(async {
         let admin = target.admin()?;
-        let mut count = 0;
+        let path = format!("/api/v1/links:{verb}");
         for step in links.chunks(STEP) {
-            let answer = admin
-                .post(&format!("/api/v1/links:{verb}"), &json!({"links": step}))
-                .await?;
-            count += answer["done"].as_u64().unwrap_or(0);
+            let answer = admin.post(&path, &json!({"links": step})).await?;
+            progress.add(answer["done"].as_u64().unwrap_or(0));
         }
-        Ok(count)
-    })?;
+        Ok(())
+    }))?;
+    let count = progress.done();
+    drop(progress);
     if target.json {
         say_json(&json!({"done": count}));
     } else {

@@ -3,11 +3,19 @@
 use serde_json::Value;
 
 use super::client::Target;
-use super::print::{cell, new_table};
+use super::print::{Column, Sheet, Width, text};
 use super::{Exit, block_on, say, say_json};
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  hookfan status
+  hookfan status --json | jq '.destinations[] | select(.pending > 0)'
+
+`hookfan top` shows the same, live.")]
 pub(super) struct Status {
+    #[command(flatten)]
+    width: Width,
     #[command(flatten)]
     target: Target,
 }
@@ -18,46 +26,43 @@ impl Status {
         if self.target.json {
             say_json(&status);
         } else {
-            say(&drawn(&status));
+            say(&drawn(&status, self.width));
         }
         Ok(Exit::Ok)
     }
 }
 
-/// The table a person reads.
-pub(super) fn drawn(status: &Value) -> String {
-    let mut table = new_table(&[
-        "destination",
-        "kind",
-        "state",
-        "delivered",
-        "dead",
-        "dropped",
-        "waiting",
-        "oldest",
-        "last error",
+/// What a person reads: the sheet, then what is wrong with the whole.
+fn drawn(status: &Value, width: Width) -> String {
+    let mut sheet = Sheet::new(&[
+        Column::text("destination", 0, 14),
+        Column::whole("kind", 6),
+        Column::whole("state", 0),
+        Column::number("delivered", 4),
+        Column::number("dead", 2),
+        Column::number("dropped", 5),
+        Column::number("waiting", 0),
+        Column::number("oldest", 1),
+        Column::text("last error", 3, 12),
     ]);
     for row in status["destinations"].as_array().into_iter().flatten() {
         let error = &row["last_error"];
         let error = if error.is_null() {
             String::new()
         } else {
-            format!(
-                "{} {} {}",
-                cell(&error["at"]),
-                cell(&error["outcome"]),
-                cell(&error["detail"])
-            )
+            ["outcome", "detail", "at"]
+                .map(|name| text(&error[name]))
+                .join(" ")
         };
         let oldest = row["oldest_seconds"].as_u64().map_or(String::new(), age);
-        table.add_row([
-            cell(&row["name"]),
-            cell(&row["kind"]),
-            cell(&row["state"]),
-            cell(&row["delivered"]),
-            cell(&row["dead"]),
-            cell(&row["dropped"]),
-            cell(&row["pending"]),
+        sheet.push([
+            text(&row["name"]),
+            text(&row["kind"]),
+            text(&row["state"]),
+            text(&row["delivered"]),
+            text(&row["dead"]),
+            text(&row["dropped"]),
+            text(&row["pending"]),
             oldest,
             error,
         ]);
@@ -65,11 +70,11 @@ pub(super) fn drawn(status: &Value) -> String {
     let trouble = status["trouble"]
         .as_str()
         .map_or(String::new(), |trouble| format!("\nnot ready: {trouble}"));
-    format!("{table}{trouble}")
+    format!("{}{trouble}", sheet.drawn(width.room()))
 }
 
 /// `90` as `1m30s`: two units, the coarse ones.
-fn age(seconds: u64) -> String {
+pub(super) fn age(seconds: u64) -> String {
     const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3600, "h"), (60, "m"), (1, "s")];
     let mut rest = seconds;
     let mut shown = String::new();

@@ -2,6 +2,8 @@
 
 mod accept;
 mod bridge;
+mod check;
+mod cli;
 mod dead;
 mod deliver;
 mod deploy;
@@ -13,5 +15,6 @@ mod pages;
 mod quiq;
 mod remote;
 mod samples;
+mod schema;
 mod tls;
 mod who;

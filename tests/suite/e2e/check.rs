@@ -1,0 +1,1 @@
+//! `hookfan check` on what engineers really write wrong.

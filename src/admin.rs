@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use crate::clock::{Clock, Timestamp};
 use crate::deliver::{Accounts, Worker};
 use crate::event::{DestinationName, EventId};
-use crate::ingress::{Front, Ingress};
+use crate::ingress::{Front, Ingress, Tls};
 use crate::links::Links;
 use crate::log::Log;
 use crate::metrics::Metrics;
@@ -63,6 +63,8 @@ pub struct House {
     /// ends when `drain` is cancelled.
     pub tasks: TaskTracker,
     pub drain: CancellationToken,
+    /// Where webhooks come by TLS.
+    pub tls: Option<Arc<Tls>>,
 }
 
 impl House {

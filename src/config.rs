@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use crate::decode::{Complaint, Decoder, Fields, Secrets, Severity};
 use crate::deliver::Destination;
 use crate::event::{DestinationName, SourceName};
-use crate::ingress::{Limits, Source};
+use crate::ingress::{Acme, Limits, Source};
 use crate::log;
 use crate::route::Route;
 use crate::secret::Secret;
@@ -29,6 +29,7 @@ mod restart;
 mod route;
 mod schema;
 mod source;
+mod tls;
 #[cfg(test)]
 mod tests;
 pub mod watch;
@@ -71,9 +72,16 @@ pub struct Config {
 pub struct Server {
     pub listen: SocketAddr,
     pub admin: SocketAddr,
-    pub tls: Option<TlsFiles>,
+    pub tls: Option<TlsFrom>,
     pub admin_token: Option<Secret>,
     pub proxies: Vec<IpNet>,
+}
+
+/// Where certificates come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TlsFrom {
+    Files(TlsFiles),
+    Acme(Box<Acme>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,7 +175,8 @@ fn assemble(
             .server
             .tls
             .iter()
-            .flat_map(|tls| [tls.cert.clone(), tls.key.clone()]),
+            .flat_map(TlsFrom::files)
+            .cloned(),
     );
     files.extend(
         draft

@@ -20,7 +20,7 @@ use crate::config::{self, Complaints, Config, watch::Watcher};
 use crate::decode::Secrets;
 use crate::deliver::{self, Accounts, Destination, Worker};
 use crate::event::{DestinationName, SourceName};
-use crate::ingress::{self, Front, Ingress, Tls};
+use crate::ingress::{self, Front, Ingress};
 use crate::links::{Links, LinksError};
 use crate::log::{Log, OpenError};
 use crate::metrics::Metrics;
@@ -29,6 +29,7 @@ use crate::vendor::Reading;
 
 pub mod apply;
 pub mod notify;
+mod tls;
 
 /// How often accounts without a worker are looked for.
 const HOUSEKEEPING: std::time::Duration = std::time::Duration::from_secs(5);
@@ -78,7 +79,7 @@ pub struct Gateway {
     /// The file's values that a reload compares with and cannot change.
     fixed: Config,
     house: House,
-    tls: Option<Arc<Tls>>,
+    certificates: tls::Certificates,
     listener: Option<tokio::net::TcpListener>,
     admin_listener: Option<tokio::net::TcpListener>,
     commands: mpsc::Receiver<Command>,
@@ -105,9 +106,6 @@ impl Gateway {
         }
         let mut config = config::load(&path, Secrets::Resolve).map_err(StartError::Config)?;
         watcher.set_files(config.files.clone());
-        let tls = config.server.tls.as_ref();
-        let tls = tls.map(|files| Tls::load(&files.cert, &files.key).map(Arc::new));
-        let tls = tls.transpose().map_err(StartError::Tls)?;
         let bind = |key, address| {
             ingress::bind(address).map_err(|source| StartError::Bind {
                 key,
@@ -119,6 +117,8 @@ impl Gateway {
         let (log, recovery) = Log::open(config.log.clone(), clock.clone(), Arc::clone(&metrics))?;
         tracing::info!(?recovery, "log.opened");
         let links = Links::open(&config.log.data_dir)?;
+        let certificates =
+            tls::Certificates::open(&config.server, &config.log.data_dir, &clock, &metrics)?;
         let listener = bind("server.listen", config.server.listen)?;
         let admin_listener = bind("server.admin", config.server.admin)?;
         let address =
@@ -133,6 +133,7 @@ impl Gateway {
             front: Arc::new(ArcSwap::from_pointee(front(&mut config))),
             // Said in full by `note_applied`, when everything runs.
             in_force: Arc::new(ArcSwap::from_pointee(InForce::default())),
+            tls: certificates.tls.clone(),
             log,
             links,
             accounts: Accounts::default(),
@@ -154,7 +155,7 @@ impl Gateway {
             watcher,
             fixed: config,
             house,
-            tls,
+            certificates,
             listener: Some(listener),
             admin_listener: Some(admin_listener),
             commands: received,
@@ -186,8 +187,11 @@ impl Gateway {
         let mut edges: JoinSet<()> = JoinSet::new();
         if let Some(listener) = self.listener.take() {
             let ingress = self.house.ingress();
-            edges.spawn(ingress.serve(listener, self.tls.clone(), self.drain.clone()));
+            let tls = self.certificates.tls.clone();
+            edges.spawn(ingress.serve(listener, tls, self.drain.clone()));
         }
+        self.certificates
+            .serve(&self.house, &mut edges, &self.drain);
         let sampling = admin::sampler::run(self.house.clone(), self.drain.clone());
         self.house.tasks.spawn(sampling);
         let admin_drain = CancellationToken::new();
@@ -231,7 +235,10 @@ impl Gateway {
                     return Some(Ended::Unclean);
                 }
                 Some(_) = self.chores.join_next() => {}
-                _ = housekeeping.tick() => self.settle_orphans(),
+                _ = housekeeping.tick() => {
+                    self.settle_orphans();
+                    self.certificates.attend(&self.drain);
+                }
             }
         }
     }
@@ -304,6 +311,7 @@ impl Gateway {
         edges.shutdown().await;
         self.tasks.shutdown().await;
         self.chores.shutdown().await;
+        self.certificates.end().await;
         if ended == Some(Ended::Disk) {
             return Ended::Disk;
         }

@@ -22,9 +22,11 @@ use crate::vendor::Reader;
 use crate::verify::Auth;
 
 mod accept;
+mod acme;
 mod admit;
 mod answer;
 mod body;
+mod certificate;
 mod framing;
 mod head;
 mod intake;
@@ -37,8 +39,9 @@ mod server;
 mod tls;
 mod wire;
 
+pub use acme::{Acme, Challenge, DIRECTORY, Eab, Keeper};
 pub use intake::NotTaken;
-pub use tls::Tls;
+pub use tls::{Standing, Tls};
 
 /// `[limits]`. Names as in routes.toml.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -58,6 +58,9 @@ pub struct Metrics {
     pub build_info: IntGaugeVec,
     pub connections: IntGauge,
     pub connections_refused_total: IntCounterVec,
+    /// Without a series while there is no certificate.
+    pub tls_certificate_expiry_seconds: IntGaugeVec,
+    pub acme_orders_total: IntCounterVec,
 }
 
 /// Upper bounds of `hookfan_attempt_seconds`, and of whatever else takes
@@ -264,6 +267,16 @@ impl Metrics {
                 "connections_refused_total",
                 "Connections closed without an answer, by why.",
                 &["why"],
+            ),
+            tls_certificate_expiry_seconds: gauge(
+                "tls_certificate_expiry_seconds",
+                "When the certificate in force ends, as a Unix timestamp.",
+                &[],
+            ),
+            acme_orders_total: counter(
+                "acme_orders_total",
+                "Attempts to get a certificate, by how they ended.",
+                &["result"],
             ),
             registry: registry.clone(),
         };

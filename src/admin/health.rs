@@ -185,6 +185,12 @@ pub fn metrics(house: &House) -> String {
     }
     metrics.ready.set(i64::from(unready(house).is_empty()));
     metrics.log_bytes.set(gauge(house.log.disk_bytes()));
+    if let Some(at) = house.tls.as_ref().and_then(|tls| tls.standing().expires_at) {
+        let expiry = &metrics.tls_certificate_expiry_seconds;
+        expiry
+            .with_label_values::<&str>(&[])
+            .set(gauge(at.as_secs()));
+    }
     metrics.render()
 }
 

@@ -25,6 +25,9 @@ struct Status<'a> {
     disk_bytes: u64,
     ready: bool,
     trouble: Option<String>,
+    /// Absent where webhooks come by plain HTTP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<crate::ingress::Standing>,
     jobs: usize,
     sources: Vec<SourceRow>,
     routes: Vec<RouteRow<'a>>,
@@ -95,6 +98,7 @@ pub fn seen(house: &House) -> Seen {
         disk_bytes: house.log.disk_bytes(),
         ready: trouble.is_none(),
         trouble,
+        tls: house.tls.as_ref().map(|tls| tls.standing()),
         jobs: house.jobs.running(),
         sources: sources(house),
         routes: routes(house, front.routes.routes()),

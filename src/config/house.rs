@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::{Server, TlsFiles};
+use super::{Server, tls};
 use crate::decode::{At, Fields, Secrets};
 use crate::ingress::Limits;
 use crate::log::Settings;
@@ -61,7 +61,7 @@ fn server(fields: &mut Fields<'_, '_>) -> (Server, PathBuf) {
     let data_dir = fields
         .text("data_dir")
         .filter(|text| filled(fields, "data_dir", text));
-    let tls = fields.table("tls", tls_files).flatten();
+    let tls = tls::read(fields, listen, admin);
     let admin_token = fields.secret("admin_token");
     let proxies = proxies(fields);
     if let Some(token) = &admin_token
@@ -107,7 +107,12 @@ fn server(fields: &mut Fields<'_, '_>) -> (Server, PathBuf) {
     )
 }
 
-fn address(fields: &mut Fields<'_, '_>, key: &'static str, default: SocketAddr) -> SocketAddr {
+/// An IP address with a port.
+pub(super) fn address(
+    fields: &mut Fields<'_, '_>,
+    key: &'static str,
+    default: SocketAddr,
+) -> SocketAddr {
     let Some(text) = fields.text(key) else {
         return default;
     };
@@ -127,19 +132,6 @@ fn address(fields: &mut Fields<'_, '_>, key: &'static str, default: SocketAddr) 
             default
         }
     }
-}
-
-fn tls_files(fields: &mut Fields<'_, '_>) -> Option<TlsFiles> {
-    let cert = fields
-        .required_text("cert", "the certificate chain, PEM")
-        .and_then(|path| pem(fields, &path));
-    let key = fields
-        .required_text("key", "the private key, PEM")
-        .and_then(|path| pem(fields, &path));
-    Some(TlsFiles {
-        cert: cert?,
-        key: key?,
-    })
 }
 
 /// A PEM file's full path. An offline check does not look whether it is there.

@@ -1,19 +1,17 @@
 //! What a running gateway cannot change about itself.
 
-use super::Config;
+use super::{Config, TlsFrom};
 
 /// The keys that differ between two configurations and that a reload cannot
 /// change: the addresses are bound, the data folder is open with its
-/// settings, and a listener speaks TLS or does not.
+/// settings, a listener speaks TLS or does not, and whoever gets certificates
+/// goes on as begun.
 pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     let (was, is) = (&old.log, &new.log);
     [
         ("server.listen", old.server.listen != new.server.listen),
         ("server.admin", old.server.admin != new.server.admin),
-        (
-            "server.tls",
-            old.server.tls.is_some() != new.server.tls.is_some(),
-        ),
+        ("server.tls", tls_differs(&old.server.tls, &new.server.tls)),
         ("server.data_dir", was.data_dir != is.data_dir),
         ("log.retain", was.retain != is.retain),
         ("log.retain_dead", was.retain_dead != is.retain_dead),
@@ -25,4 +23,12 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     .into_iter()
     .filter_map(|(key, differs)| differs.then_some(key))
     .collect()
+}
+
+/// Files may be others: certificates are read anew at every reload.
+fn tls_differs(was: &Option<TlsFrom>, is: &Option<TlsFrom>) -> bool {
+    match (was, is) {
+        (Some(TlsFrom::Files(_)), Some(TlsFrom::Files(_))) => false,
+        (was, is) => was != is,
+    }
 }

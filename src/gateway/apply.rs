@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::Gateway;
 use crate::admin::InForce;
-use crate::config::{self, Complaints, Config};
+use crate::config::{self, Complaints, Config, TlsFrom};
 use crate::decode::Secrets;
 use crate::deliver::Destination;
 
@@ -68,7 +68,8 @@ impl Gateway {
     }
 
     fn reload_certificates(&self, config: &Config) -> Result<(), Value> {
-        let (Some(tls), Some(files)) = (&self.tls, &config.server.tls) else {
+        let (Some(tls), Some(TlsFrom::Files(files))) = (&self.certificates.tls, &config.server.tls)
+        else {
             return Ok(());
         };
         tls.reload(&files.cert, &files.key).map_err(|error| {

@@ -19,11 +19,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::Answer;
 use super::peer::neighbourhood;
+use super::tls::Acceptor;
 use super::wire::{Ending, Note, Watch, Wire};
 use crate::metrics::Metrics;
 
@@ -65,7 +65,7 @@ pub(super) trait Respond: Watch {
 pub(super) async fn serve<R: Respond>(
     respond: Arc<R>,
     listener: TcpListener,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Acceptor>,
     drain: CancellationToken,
 ) {
     let seats = Arc::new(Seats::default());
@@ -125,7 +125,7 @@ async fn connection<R: Respond>(
     respond: Arc<R>,
     socket: TcpStream,
     seat: Seat<R>,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Acceptor>,
     drain: CancellationToken,
 ) {
     // An answer is one small write: it must not wait for an acknowledgement.
@@ -139,8 +139,9 @@ async fn connection<R: Respond>(
         () = drain.cancelled() => return,
     };
     match shaken {
-        Ok(Ok(stream)) => Box::pin(converse(respond, stream, seat.peer, drain)).await,
-        Ok(Err(_)) => respond.turned_away(Some(seat.peer), "tls"),
+        Ok(Ok(Some(stream))) => Box::pin(converse(respond, stream, seat.peer, drain)).await,
+        Ok(Ok(None)) => {}
+        Ok(Err(why)) => respond.turned_away(Some(seat.peer), why),
         Err(_late) => respond.turned_away(Some(seat.peer), "tls_timeout"),
     }
 }

@@ -1,6 +1,7 @@
 //! Promises, end to end: the real binary, real HTTP.
 
 mod accept;
+mod acme;
 mod bridge;
 mod check;
 mod cli;

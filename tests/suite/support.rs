@@ -1,6 +1,7 @@
 //! What the tests are written with: a real gateway process, senders that sign,
 //! destinations that answer as told. Shares no code with the gateway.
 
+pub mod acme;
 pub mod gateway;
 pub mod http;
 pub mod receiver;

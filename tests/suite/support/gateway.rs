@@ -290,7 +290,7 @@ fn verb(folder: &Path, arguments: &[&str]) -> Command {
 /// A loopback address that nobody listens on. It is told once in this process and
 /// lies below the ports that systems give to outgoing connections, so that no
 /// other test takes it before the gateway does, or between two of its lives.
-fn free_address() -> SocketAddr {
+pub fn free_address() -> SocketAddr {
     const FIRST: u32 = 12_000;
     const COUNT: u32 = 20_000;
     static TOLD: AtomicU32 = AtomicU32::new(0);

@@ -4,7 +4,7 @@ CARGO ?= cargo
 TOOLS := target/tools
 DENY := $(TOOLS)/bin/cargo-deny
 
-.PHONY: demo test fmt lint deny unit doc browser bench proof clean
+.PHONY: demo test fmt lint deny unit doc browser bench proof acme deploy package alerts proxies api clean
 
 demo: ## build, run the main job against emulators, show where to look
 	$(CARGO) run --release --locked -- demo $(DEMO)
@@ -44,6 +44,10 @@ proof: ## the long forms: an hour or so
 	HOOKFAN_RELOADS=1000 HOOKFAN_STRANGERS=2000 HOOKFAN_DIXA_USERS=200 HOOKFAN_DIXA_MESSAGES=20 HOOKFAN_DIXA_RATE=2000 \
 	HOOKFAN_QUIQ_CONVERSATIONS=500 HOOKFAN_QUIQ_MESSAGES=50 HOOKFAN_BRIDGE_MESSAGES=1000 \
 	$(CARGO) test --release --locked --test suite -- faults e2e::bridge --test-threads=1 --nocapture
+
+acme: ## certificates from Let's Encrypt's test server on loopback; needs pebble (apt-get install pebble)
+	$(CARGO) build --locked
+	tests/acme/pebble.sh "$${CARGO_TARGET_DIR:-target}/debug/hookfan"
 
 clean:
 	$(CARGO) clean

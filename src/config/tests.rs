@@ -18,6 +18,7 @@ use super::*;
 mod complaints;
 mod fetching;
 mod never;
+mod tls;
 mod values;
 
 #[derive(Debug)]

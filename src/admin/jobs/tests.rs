@@ -37,6 +37,7 @@ fn house(folder: &Path) -> House {
         workers: Arc::default(),
         progress: Arc::default(),
         commands,
+        tls: None,
         sampler: Arc::default(),
         live: Arc::default(),
         jobs: Arc::default(),

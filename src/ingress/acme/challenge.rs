@@ -149,3 +149,39 @@ fn lock(open: &Mutex<Open>) -> std::sync::MutexGuard<'_, Open> {
 
 /// The protocol that validates; it carries nothing.
 const ACME_TLS: &[u8] = b"acme-tls/1";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proof_is_there_as_long_as_somebody_holds_it() {
+        let challenges = Challenges::new().unwrap();
+        let names = || lock(&challenges.open).certificates.len();
+        let one = challenges.show_certificate("A.example", &[7; 32]).unwrap();
+        let other = challenges.show_certificate("b.example", &[8; 32]).unwrap();
+        assert_eq!(names(), 2);
+        drop(one);
+        assert!(
+            lock(&challenges.open)
+                .certificates
+                .contains_key("b.example")
+        );
+        drop(other);
+        assert_eq!(names(), 0);
+
+        assert_eq!(challenges.text("token"), None);
+        let shown = challenges.show_text("token", "token.thumb");
+        assert_eq!(challenges.text("token").as_deref(), Some("token.thumb"));
+        assert_eq!(challenges.text("Token"), None);
+        drop(shown);
+        assert_eq!(challenges.text("token"), None);
+    }
+
+    #[test]
+    fn what_is_no_sha_256_is_an_error_and_no_panic() {
+        let challenges = Challenges::new().unwrap();
+        assert!(challenges.show_certificate("a.example", &[7; 31]).is_err());
+        assert!(challenges.show_certificate("ü", &[7; 32]).is_err());
+    }
+}

@@ -1,7 +1,7 @@
 //! Certificates that come by themselves, against an ACME server of our own.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -138,7 +138,7 @@ fn orderly(acme: &Acme) {
 
 #[test]
 fn the_first_certificate_comes_by_itself_and_is_kept() {
-    let (mut gateway, acme) = running(LONG, &[Fault::Lingering(4)]);
+    let (mut gateway, acme) = running(LONG, &[Fault::Lingering(2)]);
     // It runs without one: handshakes end with an alert, and nothing is wrong.
     let alert = presented(gateway.ingress, NAME, &[b"http/1.1"]).unwrap_err();
     assert!(alert.contains("AccessDenied"), "{alert}");
@@ -201,7 +201,7 @@ fn the_first_certificate_comes_by_itself_and_is_kept() {
 #[test]
 fn a_proof_is_shown_to_nobody_but_a_ca_that_asks_for_it_now() {
     // The order lingers until we have looked: the proof is open all the while.
-    let (gateway, acme) = running(LONG, &[Fault::Lingering(5)]);
+    let (gateway, acme) = running(LONG, &[Fault::Lingering(3)]);
     let asks = |name: &str, protocols: &[&[u8]]| presented(gateway.ingress, name, protocols);
     let proof = eventually("the proof to be shown", PATIENCE, || {
         asks(NAME, &[b"acme-tls/1"]).ok()
@@ -262,7 +262,7 @@ fn whatever_goes_wrong_a_certificate_comes_in_the_end_and_nobody_hurries() {
         (&[Fault::Disbelief], 2, "likely firewall problem"),
         (&[Fault::Broken], 2, "500"),
         (&[Fault::Slow(Duration::from_secs(2))], 1, ""),
-        (&[Fault::Lingering(5)], 1, ""),
+        (&[Fault::Lingering(3)], 1, ""),
         (&[Fault::Forgetful], 2, "who are you?"),
         (&[Fault::OtherName], 2, "other names"),
         (&[Fault::Ended], 2, "ended already"),
@@ -336,6 +336,30 @@ fn an_expired_certificate_that_is_kept_is_replaced() {
 }
 
 #[test]
+fn a_gateway_that_starts_again_and_again_does_not_use_up_what_a_ca_allows() {
+    let (mut gateway, acme) = running(LONG, &[Fault::Disbelief; 8]);
+    for start in 1..=6 {
+        eventually("a failure, or nothing to be tried", PATIENCE, || {
+            let standing = standing(&gateway);
+            let failed = standing["last_failure"].is_object();
+            (failed || standing["next_order_at"].is_string()).then_some(())
+        });
+        assert!(
+            acme.orders() <= 4,
+            "{} orders at start {start}",
+            acme.orders()
+        );
+        gateway.kill();
+        if start < 6 {
+            gateway.run();
+        }
+    }
+    assert_eq!(acme.orders(), 4);
+    assert_eq!(acme.accounts(), 1);
+    orderly(&acme);
+}
+
+#[test]
 fn by_http_only_the_token_that_is_asked_for_is_answered() {
     let mut gateway = Gateway::prepare("");
     let proofs = free_address();
@@ -357,6 +381,36 @@ fn by_http_only_the_token_that_is_asked_for_is_answered() {
     let alert = presented(gateway.ingress, NAME, &[b"acme-tls/1"]).unwrap_err();
     assert!(alert.contains("NoApplicationProtocol"), "{alert}");
     orderly(&acme);
+    strangers(&gateway, proofs);
+}
+
+/// So many silent connections of one address and in all, and not one more.
+fn strangers(gateway: &Gateway, proofs: SocketAddr) {
+    let refused = |why: &str| {
+        let series = format!("hookfan_connections_refused_total{{why=\"{why}\"}}");
+        gateway.metric(&series).unwrap_or(0.0)
+    };
+    let mut open: Vec<TcpStream> = (0..16).map(|_| from(2, proofs)).collect();
+    let mut more = from(2, proofs);
+    assert_eq!(more.read(&mut [0]).unwrap_or(0), 0, "the seventeenth");
+    assert_eq!(refused("connections_per_ip"), 1.0);
+    open.extend((3..10).flat_map(|host| (0..16).map(move |_| from(host, proofs))));
+    let mut more = from(10, proofs);
+    assert_eq!(
+        more.read(&mut [0]).unwrap_or(0),
+        0,
+        "the hundred and twenty-ninth"
+    );
+    assert_eq!((open.len(), refused("connections")), (128, 1.0));
+}
+
+/// A connection from 127.0.0.`host`.
+fn from(host: u8, to: SocketAddr) -> TcpStream {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let own = SocketAddr::from(([127, 0, 0, host], 0));
+    socket.bind(&own.into()).unwrap();
+    socket.connect(&to.into()).unwrap();
+    TcpStream::from(socket)
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! Why an event goes where it goes, and as what request. Sends nothing.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
+use super::select::Query;
 use super::{House, Refusal, event_id, show};
 use crate::clock::Timestamp;
 use crate::deliver::{self, Destination};
@@ -37,7 +37,7 @@ pub struct Rules<'a> {
 pub async fn answer(
     house: &House,
     headers: &HeaderMap,
-    query: &HashMap<String, String>,
+    query: &Query,
     body: Bytes,
 ) -> Result<Value, Refusal> {
     if let Some(id) = query.get("event") {

@@ -1,10 +1,9 @@
 //! What conversations and users are called over there: listed, set by hand,
 //! removed. A link that is set by hand is one that no vendor lets us look up.
 
-use std::collections::HashMap;
-
 use serde_json::{Value, json};
 
+use super::select::{Query, only, only_query};
 use super::{House, Refusal};
 use crate::link::{Counterpart, Place, What};
 use crate::links::{Edit, Link, LinkFilter, LinksError};
@@ -23,7 +22,8 @@ impl From<LinksError> for Refusal {
 /// `GET links`: `?destination=` `?what=user|conversation` `?ours=` (a prefix)
 /// `?after=`; answer `{links: [{what, ours, place, destinations, id, standing}],
 /// next}`.
-pub(super) async fn list(house: &House, query: &HashMap<String, String>) -> Result<Value, Refusal> {
+pub(super) async fn list(house: &House, query: &Query) -> Result<Value, Refusal> {
+    only_query(query, &["destination", "what", "ours", "after"])?;
     let filter = LinkFilter {
         what: query.get("what").map(|word| what(word)).transpose()?,
         place: match query.get("destination") {
@@ -56,7 +56,7 @@ pub(super) async fn list(house: &House, query: &HashMap<String, String>) -> Resu
 
 /// `links:set`: `{links: [{destination, ours, id, what?}]}`, all or none.
 pub(super) async fn set(house: &House, asked: &Value) -> Result<Value, Refusal> {
-    edit(house, asked, |link| {
+    edit(house, asked, &["id"], |link| {
         let id = text(link, "id")?.trim();
         if id.is_empty() {
             return Err(Refusal::bad_request("a link's `id` is empty"));
@@ -68,15 +68,19 @@ pub(super) async fn set(house: &House, asked: &Value) -> Result<Value, Refusal> 
 
 /// `links:remove`: `{links: [{destination, ours, what?}]}`, all or none.
 pub(super) async fn remove(house: &House, asked: &Value) -> Result<Value, Refusal> {
-    edit(house, asked, |_| Ok(None)).await
+    edit(house, asked, &[], |_| Ok(None)).await
 }
 
 async fn edit(
     house: &House,
     asked: &Value,
+    more: &[&str],
     to: impl Fn(&Value) -> Result<Option<Counterpart>, Refusal>,
 ) -> Result<Value, Refusal> {
-    let Some(links) = asked.get("links").and_then(Value::as_array) else {
+    let Some(links) = only(asked, &["links"])?
+        .get("links")
+        .and_then(Value::as_array)
+    else {
         return Err(Refusal::bad_request("say {\"links\": [{…}]}"));
     };
     if links.len() > EDITS_MAX {
@@ -87,7 +91,9 @@ async fn edit(
         return Err(Refusal::bad_request(said));
     }
     let mut edits = Vec::with_capacity(links.len());
+    let known = [&["destination", "ours", "what"], more].concat();
     for link in links {
+        only(link, &known)?;
         let ours = text(link, "ours")?;
         let what = match link.get("what") {
             None => What::Conversation,

@@ -1,12 +1,12 @@
 //! What an operator asks of the vendors themselves: their conversations, and
 //! what was said while nobody listened.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
+use super::select::{self, Query, only, only_query};
 use super::{House, Refusal};
 use crate::clock::Timestamp;
 use crate::deliver::{self, Asked, Destination};
@@ -26,8 +26,9 @@ const PAGES: u32 = 10;
 pub(super) async fn conversations(
     house: &House,
     name: &str,
-    query: &HashMap<String, String>,
+    query: &Query,
 ) -> Result<Value, Refusal> {
+    only_query(query, &["page", "id"])?;
     let look = match (query.get("id"), query.get("page")) {
         (Some(id), _) => Look::Conversation(id.clone()),
         (None, page) => Look::Conversations {
@@ -62,11 +63,12 @@ async fn look_at(house: &House, name: &str, look: &Look) -> Result<Value, Refusa
 /// found, accepted, gaps, next}`; call again with `after` = `next` until it is
 /// null. Repeating it repeats nothing.
 pub(super) async fn backfill(house: &House, asked: &Value) -> Result<Value, Refusal> {
-    let text = |name: &str| asked.get(name).and_then(Value::as_str);
-    let (Some(source), Some(conversation)) = (text("source"), text("conversation")) else {
+    let asked = only(asked, &["source", "conversation", "since", "after"])?;
+    let text = |name: &str| select::text(asked, name);
+    let (Some(source), Some(conversation)) = (text("source")?, text("conversation")?) else {
         return Err(Refusal::bad_request("say `source` and `conversation`"));
     };
-    let since = match text("since") {
+    let since = match text("since")? {
         None => None,
         Some(text) => Some(Timestamp::parse_rfc3339(text).ok_or_else(|| {
             Refusal::bad_request("`since` is a time such as 2026-11-20T10:00:00Z")
@@ -82,7 +84,7 @@ pub(super) async fn backfill(house: &House, asked: &Value) -> Result<Value, Refu
         return Err(Refusal::bad_request(said));
     };
     let mut walk = vendor
-        .walk(conversation, since, text("after"), PAGES)
+        .walk(conversation, since, text("after")?, PAGES)
         .map_err(Refusal::bad_request)?;
     let mut pages = 0;
     loop {

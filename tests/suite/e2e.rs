@@ -2,6 +2,8 @@
 
 mod accept;
 mod acme;
+mod admitted;
+mod api;
 mod bridge;
 mod check;
 mod cli;

@@ -49,5 +49,25 @@ acme: ## certificates from Let's Encrypt's test server on loopback; needs pebble
 	$(CARGO) build --locked
 	tests/acme/pebble.sh "$${CARGO_TARGET_DIR:-target}/debug/hookfan"
 
+# What is deployed. Each says which Debian packages it needs; none is part of `test`.
+BUILT := HOOKFAN_BINARY=$${CARGO_TARGET_DIR:-target}/debug/hookfan
+
+deploy: ## what tools can say about deploy/ without running it
+	$(CARGO) build --locked
+	$(BUILT) tests/deploy/check
+
+package: ## builds the Debian package twice; installs, upgrades, removes, purges it in a root of its own (as root)
+	HOOKFAN_REVISION=2 deploy/debian/build
+	deploy/debian/build
+	tests/deploy/package
+
+alerts: ## every alert fires once, in a real Prometheus; two minutes
+	$(CARGO) build --locked
+	$(BUILT) tests/deploy/alerts
+
+proxies: ## nginx and Caddy in front of a real gateway
+	$(CARGO) build --locked
+	$(BUILT) tests/deploy/proxies
+
 clean:
 	$(CARGO) clean

@@ -125,7 +125,9 @@ impl Supervisor {
         let Some(above) = &self.0 else {
             return;
         };
-        let message: Vec<String> = words.iter().map(ToString::to_string).collect();
+        // A line is a message of its own: an error of several lines is made one.
+        let line = |word: &NotifyState<'_>| word.to_string().replace('\n', " ");
+        let message: Vec<String> = words.iter().map(line).collect();
         let message = message.join("\n");
         if let Err(error) = above
             .socket

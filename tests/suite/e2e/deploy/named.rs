@@ -206,7 +206,7 @@ fn every_routing_file_that_is_shipped_passes_the_check() {
 }
 
 #[test]
-fn verbs_flags_ports_and_paths_are_those_of_the_binary() {
+fn verbs_flags_and_variables_are_those_of_the_binary() {
     let folder = tempfile::tempdir().unwrap();
     let help = |verb: &str| {
         let asked = hookfan(folder.path(), &[verb, "--help"]);
@@ -244,7 +244,14 @@ fn verbs_flags_ports_and_paths_are_those_of_the_binary() {
         );
     }
     assert!(docker.contains("HOOKFAN_ADMIN=") && health.contains("HOOKFAN_ADMIN"));
+}
 
+#[test]
+fn ports_and_paths_are_those_of_the_routing_files_and_of_the_binary() {
+    let (docker, kubernetes) = (
+        deployed("docker/Dockerfile"),
+        deployed("kubernetes/hookfan.yaml"),
+    );
     let routes = block(&kubernetes, "routes.toml");
     for (port, key) in [("8080", "listen"), ("9090", "admin")] {
         assert!(

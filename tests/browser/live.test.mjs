@@ -28,7 +28,7 @@ describe("live", () => {
       const shown = page.waitForFunction(
         (key) => document.querySelector("tbody")?.textContent.includes(key),
         `shop/${id}`,
-        { polling: "mutation", timeout: 5000 },
+        { timeout: 5000 },
       );
       await stage.gateway.hook("shop", { topic: "order.paid", order: { id } });
       const accepted = performance.now();

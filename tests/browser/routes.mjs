@@ -57,8 +57,8 @@ ${http(
   "warehouse",
   "/warehouse",
   `[destination.warehouse.body]
-text = "{{ message.text | default('') }}"
-raw  = "{{ payload }}"
+topic = "{{ event.type }}"
+raw   = "{{ payload }}"
 `,
 )}
 ${http("archive", "/archive")}

@@ -303,6 +303,7 @@ function setting(name, value) {
   const words = (seconds ? name.slice(0, -"_seconds".length) : name).replaceAll("_", " ");
   const one = (item) =>
     typeof item !== "number" ? String(item) : seconds ? age(item) : name.endsWith("bytes") ? bytes(item) : count(item);
+  if (name === "on_stuck" && value?.skip_after_seconds === null) return [words, "wait"];
   if (value === null || value === undefined) return [words, "none"];
   if (Array.isArray(value)) return [words, value.map(one).join(", ")];
   if (typeof value === "object" && !(value instanceof Exact))

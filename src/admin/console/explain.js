@@ -139,12 +139,13 @@ function requests(list) {
         h(
           "summary",
           {},
-          h("a", { href: link(["destinations", request.destination]) }, said(request.destination)),
+          h("b", {}, said(request.destination)),
           request.action && request.action !== "message" && h("span", { class: "chip" }, request.action),
           request.method
             ? h("code", { class: "request-line" }, said(`${request.method} ${request.url}`))
             : state(COPY[request.state] ?? COPY.waits),
         ),
+        h("p", {}, h("a", { href: link(["destinations", request.destination]) }, "How this destination does")),
         request.detail &&
           h("p", {}, said(request.detail), request.reason && h("span", { class: "chip" }, request.reason)),
         request.note && h("p", { class: "soft" }, request.note),

@@ -22,6 +22,7 @@ export function list(spec, route) {
   let rows = [];
   let seen = null;
   let [asked, shown, lastAt, timer] = [0, 0, 0, null];
+  let [total, next, drawn, missed] = [null, null, null, false];
   const chosen = new Set();
 
   const form = filterForm(
@@ -30,7 +31,7 @@ export function list(spec, route) {
     (changed) => go(spec.path, { ...changed }),
   );
   const trouble = h("div", { role: "alert" });
-  const table = new Table(spec, chosen, () => bar());
+  const table = new Table(spec, chosen, () => around());
   const foot = h("nav", { class: "pager", "aria-label": "Pages" });
   const tools = h("div", { class: "list-bar" });
   const self = {
@@ -46,9 +47,8 @@ export function list(spec, route) {
     clear() {
       chosen.clear();
       table.draw(rows);
-      bar();
+      around();
     },
-    refresh,
   };
 
   async function refresh() {
@@ -62,29 +62,38 @@ export function list(spec, route) {
       shown = mine;
       rows = page.rows;
       for (const id of [...chosen]) if (!rows.some((row) => spec.key(row) === id)) chosen.delete(id);
+      [total, next] = [page.total ?? null, page.next ?? null];
       fill(trouble);
       table.draw(rows, query);
-      bar(page.total);
-      pages(page.next);
+      around();
     } catch (error) {
-      fill(trouble, problem(error));
+      if (mine > shown) fill(trouble, problem(error));
     }
   }
 
-  let total = null;
-  function bar(now = total) {
-    total = now ?? null;
+  /** What stands around the rows; redrawn only where it changed, so that a button stays under its pointer. */
+  function around() {
+    const text = JSON.stringify([query, [...chosen], rows.length, total, next]);
+    if (text === drawn) return;
+    drawn = text;
     fill(tools, spec.bar(self, total));
+    pages();
+    if (chosen.size === 0 && missed) refresh();
+    missed = false;
   }
 
-  function pages(next) {
+  function pages() {
     fill(
       foot,
       query.before
         ? h("a", { class: "button", href: pageLink(null) }, "Newest")
-        : h("span", { class: "live-mark" }, "Live: new ones show by themselves"),
+        : h(
+            "span",
+            { class: "live-mark" },
+            chosen.size > 0 ? "Held while some are chosen" : "Live: new ones show by themselves",
+          ),
       h("span", { class: "soft" }, rows.length > 0 && `${things(rows.length, spec.noun)} on this page`),
-      next !== null && next !== undefined && h("a", { class: "button", href: pageLink(next) }, "Older"),
+      next !== null && h("a", { class: "button", href: pageLink(next) }, "Older"),
     );
   }
 
@@ -101,10 +110,15 @@ export function list(spec, route) {
     const moved = seen !== null && seen !== figure;
     seen = figure;
     if (!moved || query.before || timer !== null) return;
+    // Rows must not move away under somebody who chooses among them.
+    if (chosen.size > 0) {
+      missed = true;
+      return;
+    }
     timer = setTimeout(refresh, Math.max(0, lastAt + AT_MOST_EVERY_MS - Date.now()));
   });
   refresh();
-  bar();
+  around();
 
   return {
     title: spec.title,
@@ -120,8 +134,8 @@ export function list(spec, route) {
       foot,
     ),
     /** Another query of the same list: the form keeps its focus. */
-    moved(next) {
-      query = next.query;
+    moved(now) {
+      query = now.query;
       chosen.clear();
       form.show();
       refresh();

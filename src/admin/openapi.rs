@@ -26,8 +26,8 @@ fn value() -> Value {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::super::endpoints::ENDPOINTS;
     use super::*;
+    use crate::admin::endpoints::ENDPOINTS;
 
     /// What the guard and the dispatcher know is what the document says.
     #[test]

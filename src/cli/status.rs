@@ -103,7 +103,12 @@ impl Pause {
     pub(super) fn run(self, pause: bool) -> anyhow::Result<Exit> {
         let verb = if pause { "pause" } else { "resume" };
         let path = format!("/api/v1/destinations/{}:{verb}", self.destination);
-        let answer = block_on(async { self.target.admin()?.post(&path, &serde_json::json!({})).await })?;
+        let answer = block_on(async {
+            self.target
+                .admin()?
+                .post(&path, &serde_json::json!({}))
+                .await
+        })?;
         if self.target.json {
             say_json(&answer);
         } else {

@@ -3,6 +3,8 @@
 CARGO ?= cargo
 TOOLS := target/tools
 DENY := $(TOOLS)/bin/cargo-deny
+SCHEMATHESIS := $(TOOLS)/schemathesis/bin/schemathesis
+BINARIES := $(or $(CARGO_TARGET_DIR),target)
 
 .PHONY: demo test fmt lint deny unit doc browser bench proof acme deploy package alerts proxies api clean
 
@@ -37,6 +39,15 @@ browser: ## the console in a real browser; pictures below target/browser/screens
 
 bench: ## criterion; figures for a commit message
 	$(CARGO) bench --locked
+
+api: $(SCHEMATHESIS) ## every endpoint of the admin API with whatever a generator thinks of
+	$(CARGO) build --locked
+	$(dir $(SCHEMATHESIS))python tests/api.py $(BINARIES)/debug/hookfan $(abspath $(SCHEMATHESIS)) $(EXAMPLES)
+
+$(SCHEMATHESIS):
+	@python3 -m venv --help >/dev/null 2>&1 || { echo "make api needs python3 with venv (and PyPI, for schemathesis)"; exit 1; }
+	python3 -m venv $(TOOLS)/schemathesis
+	$(TOOLS)/schemathesis/bin/pip install --quiet schemathesis==4.32.5
 
 proof: ## the long forms: an hour or so
 	HOOKFAN_KILL_CYCLES=200 HOOKFAN_STOP_CYCLES=50 HOOKFAN_ORDER_ROOMS=1000 HOOKFAN_ORDER_EVENTS=100 \

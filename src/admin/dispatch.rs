@@ -167,8 +167,13 @@ async fn body_of(body: Incoming, bytes_max: usize) -> Result<Bytes, Refusal> {
     }
 }
 
+/// Nothing and null say as much as an empty object.
 fn json_body(body: &[u8]) -> Result<Value, Refusal> {
-    let body = if body.is_empty() { b"{}" } else { body };
-    serde_json::from_slice(body)
-        .map_err(|error| Refusal::bad_request(format!("the body is not JSON: {error}")))
+    let body = if body.is_empty() { b"null" } else { body };
+    let body = serde_json::from_slice(body)
+        .map_err(|error| Refusal::bad_request(format!("the body is not JSON: {error}")))?;
+    Ok(match body {
+        Value::Null => Value::Object(serde_json::Map::new()),
+        body => body,
+    })
 }

@@ -43,7 +43,10 @@ impl Dead {
 /// steps: answer `{"done": n, "next": "…"}`; call again with `after` = `next`
 /// until it is null.
 pub async fn dead(house: &House, asked: &Value, what: Dead) -> Result<Value, Refusal> {
-    let query = match Which::read(asked, &["after"])? {
+    let which = Which::read(asked, &["after"])?;
+    let after = select::text(select::object(asked)?, "after")?;
+    let after = after.map(show::letter_id).transpose()?;
+    let query = match which {
         Which::Filter(query) => query,
         Which::Ids(ids) => {
             let mut done = 0;
@@ -53,8 +56,6 @@ pub async fn dead(house: &House, asked: &Value, what: Dead) -> Result<Value, Ref
             return Ok(json!({"done": done, "next": null}));
         }
     };
-    let after = select::text(select::object(asked)?, "after")?;
-    let after = after.map(show::letter_id).transpose()?;
     // Letters that die again while this runs get a later id; `until` keeps the
     // walk from meeting them.
     let mut filter = select::filter(&query, house, &[])?;
@@ -87,6 +88,15 @@ pub(super) fn event_ids(ids: &[String]) -> Result<Vec<EventId>, Refusal> {
 pub async fn replay(house: &House, asked: &Value) -> Result<Value, Refusal> {
     let which = Which::read(asked, &["to", "route", "before"])?;
     let plan = Plan::read(house, asked)?;
+    let before = match asked.get("before") {
+        None => None,
+        Some(before) => Some(
+            before
+                .as_u64()
+                .map(Offset)
+                .ok_or_else(|| Refusal::bad_request("before is the number that `next` said"))?,
+        ),
+    };
     let query = match which {
         Which::Filter(query) => query,
         Which::Ids(ids) => {
@@ -99,15 +109,6 @@ pub async fn replay(house: &House, asked: &Value) -> Result<Value, Refusal> {
         }
     };
     let filter = select::filter(&query, house, &[])?;
-    let before = match asked.get("before") {
-        None => None,
-        Some(before) => Some(
-            before
-                .as_u64()
-                .map(Offset)
-                .ok_or_else(|| Refusal::bad_request("before is the number that `next` said"))?,
-        ),
-    };
     let events = house.log.events(filter, before, STEP).await?;
     let mut done = 0;
     for stored in &events {

@@ -102,10 +102,10 @@ pub fn flag(asked: &Map<String, Value>, name: &str) -> Result<bool, Refusal> {
     }
 }
 
-/// A text, or nothing.
+/// A text, or nothing, which may be said as null.
 pub fn text<'a>(asked: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>, Refusal> {
     match asked.get(name) {
-        None => Ok(None),
+        None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
         Some(_) => Err(Refusal::bad_request(format!("{name} is a text"))),
     }

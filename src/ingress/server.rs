@@ -153,6 +153,9 @@ where
 {
     let note = Arc::new(Note::default());
     let mut wire = Wire::new(io, Arc::clone(&respond), Arc::clone(&note), peer);
+    if respond.is_proxy(peer) {
+        wire.linger_for_a_proxy();
+    }
     let begun = tokio::select! {
         // What came before the drain is still answered.
         biased;

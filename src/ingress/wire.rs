@@ -23,10 +23,11 @@ use super::head::Refusal;
 /// room for what may never come.
 const READ_BYTES: usize = 16 << 10;
 /// After an answer that leaves bytes unread, this much of them is read and
-/// thrown away, for this long, so that a reset does not overtake the answer. It
-/// is the largest body there may be and its head: a proxy that is cut off while
-/// it sends one tells the sender 502 where we said 413.
-const LINGER_BYTES_MAX: usize = 26 << 20;
+/// thrown away, for this long, so that a reset does not overtake the answer.
+const LINGER_BYTES_MAX: usize = 64 << 10;
+/// Of a proxy all of a body is read, the largest there may be: cut off while it
+/// sends one, it tells the sender 502 where we said 413, and senders repeat that.
+const LINGER_PROXY_BYTES_MAX: usize = 26 << 20;
 const LINGER_MAX: Duration = Duration::from_secs(1);
 
 /// Who sets the limits and hears of refusals.
@@ -108,6 +109,7 @@ pub(super) struct Wire<Io, W> {
     read_timer: Pin<Box<Sleep>>,
     /// Set while a write makes no progress.
     write_timer: Option<Pin<Box<Sleep>>>,
+    linger_bytes_max: usize,
 }
 
 impl<Io, W> Wire<Io, W>
@@ -133,7 +135,14 @@ where
             read_deadline: None,
             read_timer: Box::pin(sleep_until(Instant::now())),
             write_timer: None,
+            linger_bytes_max: LINGER_BYTES_MAX,
         }
+    }
+
+    /// The other side is a proxy that is believed: it may be in the middle of a
+    /// stranger's body when it is refused.
+    pub(super) fn linger_for_a_proxy(&mut self) {
+        self.linger_bytes_max = LINGER_PROXY_BYTES_MAX;
     }
 
     pub(super) fn ending(&self) -> Option<Ending> {
@@ -171,7 +180,7 @@ where
         let linger = async {
             self.io.shutdown().await?;
             // On the heap: every connection would carry it from its first byte on.
-            let (mut scratch, mut left) = (vec![0; 4 << 10], LINGER_BYTES_MAX);
+            let (mut scratch, mut left) = (vec![0; 4 << 10], self.linger_bytes_max);
             while unread && left > 0 {
                 match self.io.read(&mut scratch).await? {
                     0 => break,

@@ -16,6 +16,7 @@ use crate::route::Route;
 use crate::secret::Secret;
 use crate::vendor::{VENDORS, Vendor};
 
+mod broken;
 mod checks;
 mod destination;
 mod draw;
@@ -240,6 +241,23 @@ impl Draft {
     }
 }
 
+/// A key of the house that stands in another table is told where it belongs.
+fn send_home(decoder: &mut Decoder) {
+    let unknown = decoder.complaints.iter_mut().filter(|one| {
+        let listed = one
+            .help
+            .as_ref()
+            .is_some_and(|help| help.starts_with("keys that could"));
+        listed && one.message.starts_with("unknown key")
+    });
+    for complaint in unknown {
+        let name = complaint.message.split('`').nth(1).unwrap_or_default();
+        if let Some(home) = schema::house::home_of(name) {
+            complaint.help = Some(format!("it belongs into {home}"));
+        }
+    }
+}
+
 /// Decodes all files; `None` where they are no TOML. The complaints say
 /// whether the result may be used.
 fn decode(
@@ -280,5 +298,6 @@ fn decode(
         print,
     };
     checks::all(decoder, &draft);
+    send_home(decoder);
     Some(draft)
 }

@@ -9,6 +9,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+mod advice;
 pub mod keys;
 mod measures;
 pub mod quantity;
@@ -204,6 +205,18 @@ impl<'a, 'i> Fields<'a, 'i> {
 
     /// One of the given words; did-you-mean otherwise.
     pub fn choice<T: Clone>(&mut self, key: &'static str, choices: &[(&str, T)]) -> Option<At<T>> {
+        let words = choices.iter().map(|(word, _)| *word);
+        let value = self.any(key)?;
+        if !value.get_ref().is_str() {
+            let message = format!(
+                "`{}` must be a text, not {}",
+                self.name(key),
+                describe(value.get_ref())
+            );
+            let help = format!("write {}", listed(words, '"'));
+            self.error(value.span(), message, Some(help));
+            return None;
+        }
         let text = self.text(key)?;
         if let Some((_, choice)) = choices.iter().find(|(word, _)| *word == text.value) {
             return Some(At {
@@ -212,7 +225,6 @@ impl<'a, 'i> Fields<'a, 'i> {
                 span: text.span,
             });
         }
-        let words = choices.iter().map(|(word, _)| *word);
         let message = format!("`{}` cannot be \"{}\"", self.name(key), short(&text.value));
         let help = did_you_mean(&text.value, words.clone())
             .unwrap_or_else(|| format!("write {}", listed(words, '"')));
@@ -290,14 +302,7 @@ impl<'a, 'i> Fields<'a, 'i> {
             } else {
                 format!("in [{}]", self.path)
             };
-            let help = did_you_mean(name, unused.iter().copied()).or_else(|| {
-                (!unused.is_empty()).then(|| {
-                    format!(
-                        "keys that could stand here: {}",
-                        listed(unused.iter().copied(), '`')
-                    )
-                })
-            });
+            let help = advice::unknown_key(name, &self.known, &unused, self.path.is_empty());
             let message = format!("unknown key `{}` {place}", short(name));
             self.decoder.complaints.push(Complaint {
                 severity: Severity::Error,
@@ -347,7 +352,28 @@ impl<'a, 'i> Fields<'a, 'i> {
 
     fn wrong(&mut self, key: &str, value: &Spanned<DeValue<'i>>, expected: &str, found: &str) {
         let message = format!("`{}` must be {expected}, not {found}", self.name(key));
-        self.error(value.span(), message, None);
+        let help = advice::instead(key, expected, value.get_ref());
+        self.error(value.span(), message, Some(help));
+    }
+
+    /// A table is wanted; which keys it would have, it says itself.
+    fn no_table<T>(
+        &mut self,
+        key: &str,
+        value: &Spanned<DeValue<'i>>,
+        path: String,
+        read: impl FnOnce(&mut Fields<'_, 'i>) -> T,
+    ) {
+        let before = self.decoder.complaints.len();
+        let empty = DeTable::new();
+        let mut fields = Fields::new(self.decoder, &empty, self.file, value.span(), path);
+        let _ = read(&mut fields);
+        let mut known = fields.known;
+        self.decoder.complaints.truncate(before);
+        known.sort_unstable();
+        let found = describe(value.get_ref());
+        let message = format!("`{}` must be a table, not {found}", self.name(key));
+        self.error(value.span(), message, Some(advice::table(key, &known)));
     }
 
     fn at<T>(&self, value: T, place: &Spanned<DeValue<'i>>) -> At<T> {
@@ -376,7 +402,7 @@ impl<'a, 'i> Fields<'a, 'i> {
         read: impl FnOnce(&mut Fields<'_, 'i>) -> T,
     ) -> Option<T> {
         let DeValue::Table(table) = value.get_ref() else {
-            self.wrong(key, value, "a table", describe(value.get_ref()));
+            self.no_table(key, value, path, read);
             return None;
         };
         let mut fields = Fields::new(self.decoder, table, self.file, value.span(), path);

@@ -24,7 +24,7 @@ use serde_json::Value as Json;
 
 use scan::{Piece, malformed};
 
-pub use names::hint;
+pub use names::{advice, advice_in_template};
 pub use scope::{ELEMENTS_MAX, Scope};
 pub use words::{FILTERS, SPLIT_PARTS_MAX, TESTS, TEXT_BYTES_MAX};
 
@@ -450,10 +450,7 @@ fn check_roots<'n>(
         return Ok(());
     };
     let span = scan::find_word(text, inner, name).unwrap_or_else(|| inner.clone());
-    Err(malformed(
-        &format!("there is no `{name}` here; there are `event`, `message` and `payload`"),
-        span,
-    ))
+    Err(malformed(&names::no_root(name), span))
 }
 
 fn syntax(error: &minijinja::Error, text: &str) -> Malformed {

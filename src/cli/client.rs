@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::BadConfig;
@@ -185,13 +186,12 @@ impl Admin {
         let kind = HeaderValue::from_static("text/event-stream");
         headers.insert(header::ACCEPT, kind);
         let asked = open(&self.address, Method::GET, path, headers, Bytes::new());
-        let (response, connection) = timeout(patience, asked)
+        // The connection's task ends with this function.
+        let (response, _connection) = timeout(patience, asked)
             .await
             .context("it did not answer in time")
             .flatten()
             .with_context(|| self.unheard())?;
-        // Dropped with this function, and the connection with it.
-        let _connection = Held(connection);
         if response.status() != StatusCode::OK {
             return Ok(Followed::Absent);
         }
@@ -247,27 +247,20 @@ pub(super) enum Followed {
     Absent,
 }
 
-/// A connection's task, which ends with whoever uses it.
-struct Held(tokio::task::JoinHandle<()>);
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// Sends one request on a connection of its own, which a task drives.
+/// Sends one request on a connection of its own, which a task drives for as
+/// long as the set is held.
 async fn open(
     address: &str,
     method: Method,
     path: &str,
     headers: HeaderMap,
     body: Bytes,
-) -> anyhow::Result<(Response<Incoming>, tokio::task::JoinHandle<()>)> {
+) -> anyhow::Result<(Response<Incoming>, JoinSet<()>)> {
     let stream = TcpStream::connect(address).await?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let connection = tokio::spawn(async move {
+    let mut driver = JoinSet::new();
+    driver.spawn(async move {
         // What goes wrong here is seen by whoever waits for the answer.
         let _ended = connection.await;
     });
@@ -279,7 +272,7 @@ async fn open(
     request
         .headers_mut()
         .insert(header::HOST, HeaderValue::from_str(address)?);
-    Ok((sender.send_request(request).await?, connection))
+    Ok((sender.send_request(request).await?, driver))
 }
 
 /// One request on a connection of its own.
@@ -290,8 +283,7 @@ pub(super) async fn exchange(
     headers: HeaderMap,
     body: Bytes,
 ) -> anyhow::Result<(StatusCode, Bytes)> {
-    let (response, connection) = open(address, method, path, headers, body).await?;
-    let _connection = Held(connection);
+    let (response, _connection) = open(address, method, path, headers, body).await?;
     let status = response.status();
     let body = Limited::new(response.into_body(), ANSWER_MAX)
         .collect()

@@ -4,13 +4,15 @@
 
 use std::io::{IsTerminal, stdin, stdout};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::client::{Admin, Target};
 use super::{Exit, Usage, block_on};
@@ -73,7 +75,8 @@ async fn watch(admin: Arc<Admin>) -> anyhow::Result<Exit> {
     let keys = to.clone();
     // Reading keys blocks; the thread ends with the process.
     std::thread::spawn(move || read_keys(&keys));
-    tokio::spawn(feed::run(Arc::clone(&admin), to.clone()));
+    let mut tasks = JoinSet::new();
+    tasks.spawn(feed::run(Arc::clone(&admin), to.clone()));
     let began = Instant::now();
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let mut model = Model::new(admin.address(), plain);
@@ -84,6 +87,7 @@ async fn watch(admin: Arc<Admin>) -> anyhow::Result<Exit> {
         let input = tokio::select! {
             Some(input) = inputs.recv() => input,
             _ = tick.tick() => Input::Tick,
+            Some(_) = tasks.join_next() => continue,
             _ = term.recv() => return Ok(Exit::Ok),
             _ = int.recv() => return Ok(Exit::Ok),
             _ = hup.recv() => return Ok(Exit::Ok),
@@ -97,7 +101,7 @@ async fn watch(admin: Arc<Admin>) -> anyhow::Result<Exit> {
             if deed == Deed::Quit {
                 return Ok(Exit::Ok);
             }
-            tokio::spawn(act(Arc::clone(&admin), deed, to.clone()));
+            tasks.spawn(act(Arc::clone(&admin), deed, to.clone()));
         }
     }
 }

@@ -11,6 +11,25 @@ use crate::route::glob_matches;
 
 /// Runs all checks; each adds its complaints.
 pub(super) fn all(decoder: &mut Decoder, draft: &Draft) {
+    // Where routes, or the tables themselves, are wrong, what they lead to is
+    // not known.
+    let unsure = decoder.complaints.iter().any(|one| {
+        one.severity == Severity::Error
+            && [
+                "route",
+                "top level",
+                "cannot name",
+                "no name",
+                "tables with names",
+                "there is no source",
+                "there is no destination",
+                "empty list",
+                "must be a table",
+                "dot in its name",
+            ]
+            .iter()
+            .any(|said| one.message.contains(said))
+    });
     let mut say = |severity, file, span: &Range<usize>, message: String, help: Option<&str>| {
         let help = help.map(str::to_owned);
         decoder.complaints.push(Complaint {
@@ -22,9 +41,12 @@ pub(super) fn all(decoder: &mut Decoder, draft: &Draft) {
         });
     };
     route_names(draft, &mut say);
+    directions(draft, &mut say);
     shadowed_routes(draft, &mut say);
     unsent_types(draft, &mut say);
-    unreached(draft, &mut say);
+    if !unsure {
+        unreached(draft, &mut say);
+    }
     foreign_sources(draft, &mut say);
     coupled(draft, &mut say);
     sizes(draft, &mut say);
@@ -44,8 +66,36 @@ fn route_names(draft: &Draft, say: Say<'_>) {
                 written.file,
                 &written.place,
                 message,
-                Some("`explain` and the console tell routes apart by name"),
+                Some("rename one: `explain` and the console tell routes apart by name"),
             );
+        }
+    }
+}
+
+/// A direction that no message has is never equal to one.
+fn directions(draft: &Draft, say: Say<'_>) {
+    const WORDS: [&str; 3] = ["incoming", "outgoing", "system"];
+    for written in &draft.routes {
+        let Some((text, place)) = &written.when else {
+            continue;
+        };
+        for after in text.split("message.direction").skip(1) {
+            let after = after.trim_start();
+            let compared = after
+                .strip_prefix("==")
+                .or_else(|| after.strip_prefix("!="));
+            let Some(word) = compared.and_then(|rest| {
+                let rest = rest.trim_start().strip_prefix(['\'', '"'])?;
+                Some(rest.split_once(['\'', '"'])?.0)
+            }) else {
+                continue;
+            };
+            if !WORDS.contains(&word) {
+                let message = format!("no message has the direction \"{word}\"");
+                let help = did_you_mean(word, WORDS)
+                    .unwrap_or_else(|| format!("directions are {}", listed(WORDS, '"')));
+                say(Severity::Warning, written.file, place, message, Some(&help));
+            }
         }
     }
 }
@@ -162,7 +212,12 @@ fn foreign_sources(draft: &Draft, say: Say<'_>) {
         let (message, help) = match (named, kind) {
             (None, _) => (
                 format!("there is no source \"{}\"", source.value),
-                did_you_mean(&source.value, names),
+                did_you_mean(&source.value, names.clone()).or_else(|| {
+                    Some(format!(
+                        "name one of {}, or remove it: links are then this destination's own",
+                        listed(names.take(8), '"')
+                    ))
+                }),
             ),
             (Some(_), Some(kind)) if kind != destination.kind.as_str() => (
                 format!(

@@ -57,7 +57,7 @@ pub(super) fn read(
     prints: &Prints,
 ) -> Vec<(Written, Destination)> {
     let mut destinations = Vec::new();
-    for (name, span, value) in named_tables(top, "destination") {
+    for (name, span, value) in named_tables(top, "destination", &mut named.misnamed) {
         let DeValue::Table(table) = value.get_ref() else {
             continue;
         };
@@ -202,7 +202,10 @@ pub(super) fn reachable(
         Forbidden::LinkLocal => "if that is meant, write allow_link_local = true",
         Forbidden::NotAHost => "write another address",
     };
-    let message = format!("`{key}` is never connected to: {address} is {forbidden}");
+    // The switch stands in the help.
+    let what = forbidden.to_string();
+    let what = what.split(" (").next().unwrap_or_default();
+    let message = format!("`{key}` is never connected to: {address} is {what}");
     fields.error(place, message, Some(help.to_owned()));
 }
 
@@ -216,7 +219,8 @@ fn pace(fields: &mut Fields<'_, '_>, default: Option<(f64, u32)>) -> (Option<f64
     let burst = fields.count("burst", 1);
     if let (Some(at), None) = (&burst, rate) {
         let message = format!("`{}` says nothing without a `rate`", fields.name("burst"));
-        fields.warning(at.span.clone(), message, None);
+        let help = "remove it, or say how many a second: rate = \"10/s\"".to_owned();
+        fields.warning(at.span.clone(), message, Some(help));
     }
     let burst = match burst {
         Some(at) => u32::try_from(at.value).unwrap_or(u32::MAX),
@@ -279,7 +283,11 @@ fn retry(fields: &mut Fields<'_, '_>) -> RetryPolicy {
             "`{}` must hold 1 to {DELAYS_MAX} delays",
             fields.name("delays")
         );
-        fields.error(place.clone(), message, Some("the last one repeats".into()));
+        fields.error(
+            place.clone(),
+            message,
+            Some("the last one repeats; leave it out for the defaults".into()),
+        );
     }
     let delays: Vec<_> = delays.map_or(default.delays, |delays| {
         delays.into_iter().map(|at| at.value).collect()

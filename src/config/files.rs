@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
+use super::broken::{self, Stumble};
 use crate::decode::{Complaint, Decoder, Fields, Severity};
 
 /// A routing table of this size is a mistake, such as a log file's name.
@@ -44,7 +45,7 @@ pub(super) fn gather(
             top.error(
                 include.span,
                 "`include` names nothing that can be read",
-                None,
+                Some("write include = [\"routes.d/*.toml\"], or remove it".into()),
             );
             continue;
         };
@@ -71,7 +72,10 @@ pub(super) fn gather(
             top.error(
                 include.span,
                 format!("there is no file \"{}\"", include.value),
-                None,
+                Some(
+                    "a relative path starts at the folder of the main file; `*.toml` may name none"
+                        .into(),
+                ),
             );
         }
     }
@@ -88,7 +92,14 @@ pub(super) fn gather(
         }
         match read(&path) {
             Ok(text) => texts.push((path, text)),
-            Err(message) => top.error(place.clone(), format!("{} {message}", path.display()), None),
+            Err(message) => {
+                let help = "mend the file, or narrow the pattern".to_owned();
+                top.error(
+                    place.clone(),
+                    format!("{} {message}", path.display()),
+                    Some(help),
+                );
+            }
         }
     }
     drop(tree);
@@ -112,21 +123,18 @@ pub(super) fn parse<'t>(
     let mut readable = true;
     for (file, (_, text)) in texts.iter().enumerate() {
         let (tree, errors) = DeTable::parse_recoverable(text);
-        for error in errors {
-            let twice = error.message() == "duplicate key";
-            readable &= twice;
-            let message = if twice {
-                "this key is written twice".to_owned()
-            } else {
-                format!("this is no TOML: {}", error.message())
-            };
-            let span = error.span().unwrap_or(0..0);
+        let stumbles = errors.iter().map(|error| Stumble {
+            message: error.message(),
+            span: error.span().unwrap_or(0..0),
+        });
+        for fault in broken::faults(text, stumbles.collect()) {
+            readable &= fault.readable;
             decoder.complaints.push(Complaint {
                 severity: Severity::Error,
                 file,
-                span,
-                message,
-                help: None,
+                span: fault.span,
+                message: fault.message,
+                help: Some(fault.help),
             });
         }
         trees.push(tree.into_inner());
@@ -155,6 +163,7 @@ pub(super) fn refuse_house_keys(top: &mut Fields<'_, '_>) {
 pub(super) fn named_tables<'a, 'i>(
     top: &mut Fields<'a, 'i>,
     key: &'static str,
+    misnamed: &mut Vec<String>,
 ) -> Vec<(
     String,
     std::ops::Range<usize>,
@@ -169,17 +178,35 @@ pub(super) fn named_tables<'a, 'i>(
             format!("`{key}` must be tables with names"),
             Some(format!("write [{key}.some-name]")),
         );
+        misnamed.push(String::new());
         return Vec::new();
     };
+    if table
+        .get("kind")
+        .is_some_and(|kind| kind.get_ref().is_str())
+    {
+        let place = top.key_span(key).unwrap_or_else(|| value.span());
+        let help = format!("write [{key}.some-name]; a route calls it by that name");
+        top.error(place, format!("this {key} has no name"), Some(help));
+        misnamed.push(String::new());
+        return Vec::new();
+    }
     let mut found = Vec::new();
     for (name, value) in table.iter() {
         let text = name.get_ref().to_string();
+        let dotted = value.get_ref().as_table().and_then(dotted);
         if let Err(why) = fit_name(&text) {
             top.error(
                 name.span(),
                 format!("this cannot name a {key}: {why}"),
-                Some("names are 1 to 64 letters, digits, `-` or `_`".into()),
+                Some("a name has 1 to 64 letters of a to z, digits, `-` or `_`, and is not `unknown`".into()),
             );
+            misnamed.push(text);
+        } else if let Some(rest) = dotted {
+            let help = format!("write [{key}.{text}-{rest}]");
+            let message = format!("`{key}.{text}.{rest}` has a dot in its name");
+            top.error(name.span(), message, Some(help));
+            misnamed.extend([format!("{text}.{rest}"), format!("{text}-{rest}")]);
         } else if !matches!(value.get_ref(), DeValue::Table(_)) {
             top.error(
                 value.span(),
@@ -193,12 +220,23 @@ pub(super) fn named_tables<'a, 'i>(
     found
 }
 
+/// A table that holds nothing but another with a `kind`: somebody wrote a dot
+/// into a name.
+fn dotted(table: &DeTable<'_>) -> Option<String> {
+    let mut entries = table.iter();
+    let (name, below) = entries.next()?;
+    let kind = below.get_ref().as_table()?.get("kind")?;
+    // The channel of a Dixa destination has a kind, too.
+    let lonely = entries.next().is_none() && name.get_ref() != "channel";
+    (lonely && kind.get_ref().is_str()).then(|| name.get_ref().to_string())
+}
+
 /// Names stand in paths, in metrics and on command lines.
 fn fit_name(name: &str) -> Result<(), &'static str> {
     match name {
         "" => Err("it is empty"),
         "unknown" => Err("that is what everything without a name counts as"),
-        _ if name.len() > 64 => Err("it is too long"),
+        _ if name.len() > 64 => Err("it has more than 64 letters"),
         _ if !name
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_') =>

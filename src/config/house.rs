@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use toml::de::DeValue;
 
 use super::{Server, tls};
 use crate::decode::{At, Fields, Secrets};
@@ -113,6 +114,16 @@ pub(super) fn address(
     key: &'static str,
     default: SocketAddr,
 ) -> SocketAddr {
+    let number = match fields.any(key).map(toml::Spanned::get_ref) {
+        Some(DeValue::Integer(number)) => Some(number.as_str().to_owned()),
+        _ => None,
+    };
+    if let (Some(number), Some(span)) = (number, fields.any(key).map(toml::Spanned::span)) {
+        let message = format!("`{}` must be a text, not a whole number", fields.name(key));
+        let near = format!("{}:{number}", default.ip());
+        fields.error(span, message, Some(format!("did you mean \"{near}\"?")));
+        return default;
+    }
     let Some(text) = fields.text(key) else {
         return default;
     };
@@ -124,14 +135,38 @@ pub(super) fn address(
         Ok(address) => address,
         Err(_) => {
             let message = format!("`{}` is no address with a port", fields.name(key));
-            let help = format!(
-                "write an IP address, a colon and a port: \"{default}\" or \"[::1]:{}\"",
-                default.port()
+            let help = nearly(&text.value, default).map_or_else(
+                || {
+                    let port = default.port();
+                    format!(
+                        "write an IP address, a colon and a port: \"{default}\" or \"[::1]:{port}\""
+                    )
+                },
+                |near| format!("did you mean \"{near}\"?"),
             );
             fields.error(text.span, message, Some(help));
             default
         }
     }
+}
+
+/// An address that was nearly written: a port alone, an IP address alone, a
+/// URL, an IPv6 address without its brackets.
+fn nearly(text: &str, default: SocketAddr) -> Option<SocketAddr> {
+    let (port, host) = (default.port(), default.ip());
+    let plain = text.trim().trim_end_matches('/');
+    let plain = plain.split_once("://").map_or(plain, |(_, rest)| rest);
+    let six = plain
+        .rsplit_once(':')
+        .map_or(String::new(), |(ip, port)| format!("[{ip}]:{port}"));
+    let tries = [
+        plain.to_owned(),
+        format!("{host}:{}", plain.trim_start_matches(':')),
+        format!("{plain}:{port}"),
+        format!("[{plain}]:{port}"),
+        six,
+    ];
+    tries.iter().find_map(|one| one.parse().ok())
 }
 
 /// A PEM file's full path. An offline check does not look whether it is there.
@@ -198,7 +233,8 @@ fn filled(fields: &mut Fields<'_, '_>, key: &str, text: &At<String>) -> bool {
     let filled = !text.value.trim().is_empty();
     if !filled {
         let message = format!("`{}` is empty", fields.name(key));
-        fields.error(text.span.clone(), message, None);
+        let help = format!("name one, or leave {key} out for the default");
+        fields.error(text.span.clone(), message, Some(help));
     }
     filled
 }
@@ -318,18 +354,27 @@ fn settings(fields: &mut Fields<'_, '_>, data_dir: PathBuf) -> Settings {
         fields.error(
             segment.span.clone(),
             "`log.segment_bytes` must be between 1MiB and 1GiB",
-            None,
+            Some("leave it out: it fits `max_disk` by itself".to_owned()),
         );
     }
     let disk = max_disk.as_ref().map_or(default.max_disk, |at| at.value);
     // A small disk gets small segments: space comes back a segment at a time.
     let fitting = (disk / 8).clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES);
-    let segment_bytes = segment.as_ref().map_or(fitting, |at| at.value);
-    if let Some(place) = max_disk.as_ref().or(segment.as_ref())
+    let segment_bytes = segment
+        .as_ref()
+        .map_or(fitting, |at| at.value.min(SEGMENT_BYTES_MAX));
+    let wrong = segment
+        .as_ref()
+        .is_some_and(|at| at.value > SEGMENT_BYTES_MAX);
+    if wrong {
+        // That has been said, and what follows from it need not be.
+    } else if let Some(place) = max_disk.as_ref().or(segment.as_ref())
         && disk / 4 < segment_bytes
     {
         let help = format!(
-            "the log is kept in segments of {segment_bytes} bytes and needs room for four of them"
+            "it needs {}MiB or more: room for four segments, of {}MiB each",
+            (segment_bytes * 4).div_ceil(1 << 20),
+            segment_bytes.div_ceil(1 << 20),
         );
         fields.error(
             place.span.clone(),
@@ -375,7 +420,7 @@ pub(super) fn count(
         Ok(count) if count <= max => count,
         _ => {
             let message = format!("`{}` must be at most {max}", fields.name(key));
-            fields.error(at.span, message, None);
+            fields.error(at.span, message, Some(format!("write {max} or less")));
             default
         }
     }

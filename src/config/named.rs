@@ -10,6 +10,8 @@ use crate::vendor::Vendor;
 pub(super) struct Named {
     pub(super) sources: Vec<Definition>,
     pub(super) destinations: Vec<Definition>,
+    /// Defined under a name that cannot be one, or under none.
+    pub(super) misnamed: Vec<String>,
 }
 
 /// Where a source or destination is defined, and as which kind.
@@ -35,6 +37,21 @@ pub(super) fn vendor(
             .filter(|vendor| can(vendor))
             .map(|vendor| vendor.kind)
     };
+    let typed = fields
+        .table
+        .get("type")
+        .and_then(|value| value.get_ref().as_str());
+    if let (false, Some(kind)) = (
+        fields.has("kind"),
+        typed.filter(|kind| kinds().any(|one| one == *kind)),
+    ) {
+        let place = fields
+            .key_span("type")
+            .unwrap_or_else(|| fields.span.clone());
+        let help = format!("write kind = \"{kind}\"");
+        fields.error(place, "what is `type` elsewhere is `kind` here", Some(help));
+        return None;
+    }
     let kind = fields.required_text(
         "kind",
         &format!("kinds of {what}: {}", listed(kinds(), '"')),
@@ -93,7 +110,7 @@ pub(super) fn fresh(
     top.error(
         first.span,
         message,
-        Some("this is the first definition".into()),
+        Some("this is the first one; another file has the second".into()),
     );
     top.file = here;
     false

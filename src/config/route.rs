@@ -11,7 +11,7 @@ use super::named::{Definition, Named};
 use crate::decode::reference::Reference;
 use crate::decode::{At, Decoder, Fields, describe, did_you_mean, inside, listed};
 use crate::event::{Action, DestinationName, SourceName};
-use crate::expression::{Expression, Template, hint};
+use crate::expression::{Expression, Template, advice, advice_in_template};
 use crate::route::Route;
 
 /// A route, and where it stands.
@@ -22,6 +22,8 @@ pub(super) struct Written {
     pub(super) place: Range<usize>,
     /// `on`, if it is written.
     pub(super) on: Option<Range<usize>>,
+    /// `when`, if it is a text, and where.
+    pub(super) when: Option<(String, Range<usize>)>,
     /// Something in it is wrong: no conclusions are drawn from it.
     pub(super) wrong: bool,
 }
@@ -63,13 +65,13 @@ fn one(fields: &mut Fields<'_, '_>, number: usize, named: &Named) -> Written {
     let name = fields
         .text("name")
         .filter(|name| !name.value.trim().is_empty());
-    let from = names(fields, "from", "source", &named.sources);
+    let from = names(fields, "from", "source", named);
     let on = globs(fields);
     let when = when(fields);
     if !fields.has("to") {
         fields.missing("to", "which destination, or a list of them");
     }
-    let to = names(fields, "to", "destination", &named.destinations);
+    let to = names(fields, "to", "destination", named);
     let action = Action {
         name: action(fields, &to, named).unwrap_or_else(|| Arc::from("message")),
         with: given(fields, &to, named).unwrap_or_else(|| Arc::from("")),
@@ -100,6 +102,9 @@ fn one(fields: &mut Fields<'_, '_>, number: usize, named: &Named) -> Written {
         file: fields.file,
         place,
         on: fields.any("on").map(Spanned::span),
+        when: fields
+            .any("when")
+            .and_then(|value| Some((value.get_ref().as_str()?.to_owned(), value.span()))),
         wrong: fields.decoder.complaints.len() > before,
     }
 }
@@ -110,8 +115,12 @@ fn names(
     fields: &mut Fields<'_, '_>,
     key: &'static str,
     what: &str,
-    defined: &[Definition],
+    named: &Named,
 ) -> Vec<At<String>> {
+    let defined = match what {
+        "source" => &named.sources,
+        _ => &named.destinations,
+    };
     refuse_empty(fields, key);
     let mut names: Vec<At<String>> = Vec::new();
     for name in fields.texts(key) {
@@ -119,17 +128,13 @@ fn names(
             .iter()
             .any(|definition| definition.name == name.value)
         {
-            let candidates = || defined.iter().map(|definition| definition.name.as_str());
-            let help = match did_you_mean(&name.value, candidates()) {
-                None if defined.is_empty() => {
-                    format!("no {what} is defined: write [{what}.{}]", name.value)
-                }
-                None => format!(
-                    "there are {}",
-                    listed(candidates(), '"').replace(" or ", " and ")
-                ),
-                Some(help) => help,
-            };
+            if named.misnamed.contains(&name.value)
+                || (defined.is_empty() && !named.misnamed.is_empty())
+            {
+                // Its name has its own complaint.
+                continue;
+            }
+            let help = who_is_meant(key, what, &name.value, named, defined);
             fields.error(
                 name.span,
                 format!("there is no {what} \"{}\"", name.value),
@@ -146,6 +151,53 @@ fn names(
         }
     }
     names
+}
+
+/// Names that are listed in one complaint, at most.
+const LISTED_MAX: usize = 8;
+
+/// What to write for a name that nothing has.
+fn who_is_meant(
+    key: &str,
+    what: &str,
+    name: &str,
+    named: &Named,
+    defined: &[Definition],
+) -> String {
+    let candidates = || defined.iter().map(|definition| definition.name.as_str());
+    let (other, others) = match what {
+        "source" => ("destination", &named.destinations),
+        _ => ("source", &named.sources),
+    };
+    if let Some(help) = did_you_mean(name, candidates()) {
+        return help;
+    }
+    if name.trim() == "*" && key == "from" {
+        return "leave `from` out: without it the route takes all sources".to_owned();
+    }
+    if name.contains(',') {
+        let parts = name.split(',').map(str::trim);
+        let parts: Vec<String> = parts.map(|part| format!("\"{part}\"")).collect();
+        return format!("several are a list: {key} = [{}]", parts.join(", "));
+    }
+    let there = match defined.len() {
+        0 => format!("no {what} is defined: write [{what}.some-name]"),
+        1 => format!("there is {}", listed(candidates(), '"')),
+        count => {
+            let shown = listed(candidates().take(LISTED_MAX), '"').replace(" or ", " and ");
+            let more = count.saturating_sub(LISTED_MAX);
+            let more = if more > 0 {
+                format!(", and {more} more")
+            } else {
+                String::new()
+            };
+            format!("there are {shown}{more}")
+        }
+    };
+    if others.iter().any(|definition| definition.name == name) {
+        return format!("\"{name}\" is a {other}, and `{key}` names a {what}: {there}");
+    }
+    there
 }
 
 fn globs(fields: &mut Fields<'_, '_>) -> Vec<String> {
@@ -200,12 +252,10 @@ fn when(fields: &mut Fields<'_, '_>) -> Option<Expression> {
         }
         Ok(expression) => Some(expression),
         Err(malformed) => {
+            let (message, help) = advice(&text.value, &malformed);
             let place = inside(value, &malformed.span);
-            fields.error(
-                place,
-                format!("`when` is no expression: {}", malformed.message),
-                hint(&text.value).map(str::to_owned),
-            );
+            let message = format!("`when` is no expression: {message}");
+            fields.error(place, message, Some(help));
             None
         }
     }
@@ -329,7 +379,8 @@ fn with(fields: &mut Fields<'_, '_>) -> Option<serde_json::Value> {
     };
     if let Some((key, _)) = table.get_key_value(REQUIRE) {
         let message = "`require` stands beside `with`, not inside of it";
-        fields.error(key.span(), message, None);
+        let help = "move it up: require = \"…\" is a key of the route";
+        fields.error(key.span(), message, Some(help.to_owned()));
     }
     json(fields, value, 0)
 }
@@ -347,7 +398,7 @@ fn json(
         fields.error(
             value.span(),
             format!("`with` is nested more than {DEPTH_MAX} deep"),
-            None,
+            Some("no action needs that; write it flat".to_owned()),
         );
         return None;
     }
@@ -385,8 +436,8 @@ fn json(
         }
         _ => match leaf(value) {
             Ok(leaf) => Some(leaf),
-            Err((span, message)) => {
-                fields.error(span, message, None);
+            Err((span, message, help)) => {
+                fields.error(span, message, Some(help));
                 None
             }
         },
@@ -394,21 +445,25 @@ fn json(
 }
 
 /// A value without values in it; else what is wrong, and where.
-fn leaf(value: &Spanned<DeValue<'_>>) -> Result<serde_json::Value, (Range<usize>, String)> {
+fn leaf(value: &Spanned<DeValue<'_>>) -> Result<serde_json::Value, (Range<usize>, String, String)> {
     use serde_json::Value;
-    let wrong = |message: &str| (value.span(), message.to_owned());
+    let wrong = |message: &str| {
+        let help = "write it as a text, in quotes";
+        (value.span(), message.to_owned(), help.to_owned())
+    };
     match value.get_ref() {
         DeValue::String(text) => match Template::parse(text) {
             Ok(_) => Ok(Value::String(text.to_string())),
             Err(malformed) => {
-                let message = format!("this is no template: {}", malformed.message);
-                Err((inside(value, &malformed.span), message))
+                let (message, help) = advice_in_template(text, &malformed);
+                let message = format!("this is no template: {message}");
+                Err((inside(value, &malformed.span), message, help))
             }
         },
         DeValue::Boolean(flag) => Ok(Value::Bool(*flag)),
         DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
             .map(Value::from)
-            .map_err(|_| wrong("this number does not fit: write it as a text")),
+            .map_err(|_| wrong("this number has more than 64 bits")),
         DeValue::Float(number) => {
             let number = number
                 .as_str()

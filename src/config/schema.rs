@@ -2,13 +2,18 @@
 //! decoder's code. Editors complete and check with it; what it cannot say
 //! (names that must exist, limits that contradict) `hookfan check` does.
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "what is indexed here is JSON of our own making"
+)]
+
 use serde_json::{Map, Value, json};
 
 use crate::decode::keys::{Key, Shape};
 use crate::vendor::VENDORS;
 
 mod common;
-mod house;
+pub(super) mod house;
 #[cfg(test)]
 mod tests;
 

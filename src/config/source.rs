@@ -38,7 +38,7 @@ pub(super) fn read(
     prints: &Prints,
 ) -> Vec<(Written, Source)> {
     let mut sources = Vec::new();
-    for (name, place, value) in named_tables(top, "source") {
+    for (name, place, value) in named_tables(top, "source", &mut named.misnamed) {
         let DeValue::Table(table) = value.get_ref() else {
             continue;
         };
@@ -108,7 +108,11 @@ fn one(
             Some("a webhook that large belongs into an object store; send its address".into()),
         );
     }
-    let body_max = max_body.as_ref().map_or(BODY_BYTES, |at| at.value);
+    // Where it is too much, that has been said.
+    let body_max = max_body
+        .as_ref()
+        .map_or(BODY_BYTES, |at| at.value)
+        .min(BODY_BYTES_MAX);
     let entry = vendor.and_then(|vendor| vendor.source.as_ref().map(|entry| (vendor, entry)));
     let source = entry.map(|(vendor, entry)| (vendor, (entry.configure)(fields)));
     let source = source.and_then(|(vendor, reader)| {

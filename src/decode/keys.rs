@@ -46,7 +46,7 @@ pub enum Shape {
     /// A list of tables, or one.
     Tables(&'static [Key]),
     /// Any of these.
-    Either(&'static [Shape]),
+    Either(&'static [Self]),
     /// A table whose keys depend on a word in it: the word's key, its words
     /// with their keys, and the keys that stand beside any of them.
     Tagged(
@@ -55,7 +55,7 @@ pub enum Shape {
         &'static [Key],
     ),
     /// A table with names of the operator's own, and what stands behind them.
-    Map(&'static Shape),
+    Map(&'static Self),
     /// A table of the operator's own.
     Free,
     /// Any value.

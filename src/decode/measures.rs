@@ -6,7 +6,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::quantity::{self, Unfit};
-use super::{At, Fields, Rate, describe};
+use super::{At, Fields, Rate, advice, describe};
 
 impl<'i> Fields<'_, 'i> {
     /// `"30s"`, `"2.5s"`, `"10m"`, `"24h"`, `"30d"`, `"250ms"`, `"1h30m"`.
@@ -79,7 +79,8 @@ impl<'i> Fields<'_, 'i> {
                 let help = if quantity::duration(text) == Err(Unfit::Unlimited) {
                     "there is no \"unlimited\": write the number you can live with".to_owned()
                 } else {
-                    format!("write it without quotes, such as `{key} = {}`", min.max(1))
+                    let number = text.trim().parse().unwrap_or(min.max(1));
+                    format!("write it without quotes: {key} = {number}")
                 };
                 let message = format!("`{}` must be {expected}, not a text", self.name(key));
                 self.error(value.span(), message, Some(help));
@@ -109,7 +110,8 @@ impl<'i> Fields<'_, 'i> {
                     self.name(key),
                     i64::MAX
                 );
-                self.error(value.span(), message, None);
+                let help = "write a smaller number".to_owned();
+                self.error(value.span(), message, Some(help));
                 None
             }
         }
@@ -143,8 +145,24 @@ impl<'i> Fields<'_, 'i> {
         unfit: &Unfit,
         help: &str,
     ) {
+        let text = value.get_ref().as_str().unwrap_or_default();
+        let near = advice::nearly(text, |one| match quantity {
+            "duration" => quantity::duration(one).is_ok(),
+            "size" => quantity::size(one).is_ok(),
+            _ => quantity::rate(one).is_ok(),
+        });
+        let help = match (unfit, quantity, near) {
+            (Unfit::Unlimited, "size", _) => {
+                "write the most you can live with, such as \"10GiB\"".to_owned()
+            }
+            (Unfit::Unlimited, "duration", _) => {
+                "write the most you can live with, such as \"30d\"".to_owned()
+            }
+            (_, _, Some(near)) => format!("did you mean \"{near}\"?"),
+            _ => help.to_owned(),
+        };
         let message = format!("`{}` is no {quantity}: {unfit}", self.name(key));
-        self.error(value.span(), message, Some(help.to_owned()));
+        self.error(value.span(), message, Some(help));
     }
 
     fn as_duration(&mut self, key: &str, value: &Spanned<DeValue<'i>>) -> Option<At<Duration>> {

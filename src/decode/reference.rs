@@ -44,7 +44,8 @@ impl<'i> Fields<'_, 'i> {
                 self.name(many),
                 items.len()
             );
-            self.error(value.span(), message, None);
+            let help = format!("write {many} = [{{ env = \"NEW\" }}, {{ env = \"OLD\" }}]");
+            self.error(value.span(), message, Some(help));
         }
         for item in items.iter() {
             found.extend(self.as_secret(many, item));
@@ -127,7 +128,10 @@ impl<'i> Fields<'_, 'i> {
                     Missing::Unreadable(..) => {
                         Some("a relative path starts at the folder of the main file".to_owned())
                     }
-                    Missing::Empty(_) | Missing::Irregular(_) | Missing::TooLarge(_) => None,
+                    Missing::Empty(_) => Some("write the secret into it".to_owned()),
+                    Missing::Irregular(_) | Missing::TooLarge(_) => {
+                        Some("name a file that holds the secret and nothing else".to_owned())
+                    }
                 };
                 self.error(value.span(), missing.to_string(), help);
                 None

@@ -309,8 +309,10 @@ fn a_place_inside_a_text_is_found_where_there_are_no_escapes() {
 fn tables_are_read_alone_and_in_lists() {
     let text = "one = { a = 'x' }\nmany = [{ a = 'y' }, { a = 'z', b = 1 }, 3]\n";
     let (names, complaints) = check(text, |fields| {
-        let mut names = fields.tables("one", |table| table.text("a").unwrap().value);
-        names.extend(fields.tables("many", |table| table.text("a").unwrap().value));
+        let name = |table: &mut Fields<'_, '_>| table.text("a").map(|at| at.value);
+        let mut names = fields.tables("one", name);
+        names.extend(fields.tables("many", name));
+        let names: Vec<_> = names.into_iter().flatten().collect();
         names
     });
     assert_eq!(names, ["x", "y", "z"]);

@@ -141,9 +141,75 @@ pub(super) fn refuse_foreign(text: &str, inner: &Range<usize>) -> Result<(), Mal
     }
 }
 
+/// What an expression can begin with.
+const ROOTS: [&str; 3] = ["event", "message", "payload"];
+
+/// For a name that is none of them; what to write stands behind the semicolon.
+pub(super) fn no_root(name: &str) -> String {
+    let instead = match (nearest(name, ROOTS), name) {
+        (Some(near), _) => format!("did you mean \"{near}\"?"),
+        (None, "null" | "NULL" | "Null" | "nil" | "undefined") => {
+            "write `none`, or `x is defined`".to_owned()
+        }
+        (None, _) => {
+            format!("there are `event`, `message` and `payload`, and a text needs quotes: '{name}'")
+        }
+    };
+    format!("there is no `{name}` here; {instead}")
+}
+
+/// What is wrong with an expression, and what to write instead.
+pub fn advice(text: &str, malformed: &Malformed) -> (String, String) {
+    let example = "an expression compares values, such as \"message.kind == 'text'\"";
+    advised(malformed, hint(text).unwrap_or(example))
+}
+
+/// What is wrong with a text that holds `{{ … }}`, and what to write instead.
+pub fn advice_in_template(text: &str, malformed: &Malformed) -> (String, String) {
+    let example = "a template is a text with values in it, such as \"{{ message.text }}\"";
+    // The braces it stumbled in.
+    let before = text.get(..malformed.span.end).unwrap_or(text);
+    let inner = before.rfind("{{").and_then(|at| text.get(at + 2..));
+    let inner = inner.and_then(|inner| Some(inner.split_once("}}")?.0));
+    let hinted = inner
+        .filter(|inner| !inner.trim().is_empty())
+        .and_then(hint);
+    advised(malformed, hinted.unwrap_or(example))
+}
+
+/// Some reasons say behind a semicolon what there is instead.
+fn advised(malformed: &Malformed, help: &str) -> (String, String) {
+    if let Some((message, instead)) = malformed.message.split_once("; ") {
+        return (message.to_owned(), instead.to_owned());
+    }
+    let said = malformed.message.as_str();
+    // The parser's words, where they would puzzle.
+    if said.starts_with("unknown statement") {
+        let help = "write what is wanted in this place itself, as text or as {{ … }}";
+        return (said.to_owned(), help.to_owned());
+    }
+    if let Some(missing) = said.strip_prefix("unexpected end of input, expected ") {
+        let help = match missing {
+            "expression" => help.to_owned(),
+            missing => format!("write the {missing}"),
+        };
+        return ("it ends too early".to_owned(), help);
+    }
+    (said.to_owned(), help.to_owned())
+}
+
 /// What to write for a word of another language, if an expression that does
 /// not parse has one.
-pub fn hint(text: &str) -> Option<&'static str> {
+fn hint(text: &str) -> Option<&'static str> {
+    let trimmed = text.trim();
+    if trimmed.is_empty() {
+        return Some(
+            "write an expression such as \"message.kind == 'text'\", or leave the key out",
+        );
+    }
+    if trimmed.starts_with("{{") {
+        return Some("it is an expression already: leave {{ and }} away");
+    }
     let tokens = tokens(text, &(0..text.len())).ok()?;
     // Named arguments, as in `map(attribute='url')`, have a `=` of their own.
     let mut calls: Vec<bool> = Vec::new();
@@ -163,6 +229,11 @@ pub fn hint(text: &str) -> Option<&'static str> {
             "&" if twice => Some("write `and` for `&&`"),
             "|" if twice => Some("write `or` for `||`"),
             "!" => Some("write `not` for `!`"),
+            "/" if beside.is_none() => Some(
+                "there are no regular expressions: write `x is startingwith('a')`, or `'a' in x`",
+            ),
+            ";" => Some("it is one expression: join two by `and` or `or`"),
+            "$" => Some("names begin with event, message or payload: message.text"),
             "=" if calls.last() != Some(&true) => Some("two values are compared with `==`"),
             _ => None,
         };

@@ -274,7 +274,7 @@ fn check_names(
     let attribute = before.is_some_and(|before| before.is("."));
     if after.is_some_and(|after| after.is("(")) && (attribute || !KEYWORDS.contains(&token.text)) {
         let message = format!(
-            "`{}(…)`: there are no functions here, only filters: {}",
+            "`{}(…)`: there are no functions here; write a filter or a test, such as `x | lower` or `x is startingwith('a')`; filters: {}",
             token.text,
             words::filter_names()
         );

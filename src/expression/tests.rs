@@ -213,8 +213,9 @@ fn what_is_not_offered_is_refused_where_it_stands() {
     check(
         "{{ mesage.text }}",
         "mesage",
-        "`event`, `message` and `payload`",
+        "no `mesage` here; did you mean \"message\"?",
     );
+    check("{{ x }}", "x", "`event`, `message` and `payload`");
     check("{{ payload.t | shout }}", "shout", "no filter `shout`");
     check(
         "{{ payload.t is shouting }}",

@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::decode::reference::Reference;
 use crate::decode::{inside, tells_secret, typed};
-use crate::expression::{Failed, Malformed, Scope, Template};
+use crate::expression::{Failed, Malformed, Scope, Template, advice_in_template};
 use crate::secret::Secret;
 
 /// What a body looks like. Keys are never filled in.
@@ -29,7 +29,7 @@ pub struct Misshapen {
     pub message: String,
     pub span: Range<usize>,
     /// What to write instead, where that is not obvious.
-    pub help: Option<&'static str>,
+    pub help: String,
 }
 
 impl BodyShape {
@@ -120,20 +120,24 @@ impl<'i> Reader<'_, 'i> {
         match value.get_ref() {
             DeValue::String(text) => match Template::parse(text) {
                 Ok(template) if tells_secret(name) && is_typed(&template) => {
-                    self.complain(typed(name), span, Some(TYPED_HELP))
+                    self.complain(typed(name), span, TYPED_HELP)
                 }
                 Ok(template) => BodyShape::Text(template),
-                Err(error) => self.complain(error.message, inside(value, &error.span), None),
+                Err(error) => {
+                    let (message, help) = advice_in_template(text, &error);
+                    let message = format!("this is no template: {message}");
+                    self.complain(message, inside(value, &error.span), &help)
+                }
             },
             DeValue::Integer(integer) => {
                 match i64::from_str_radix(integer.as_str(), integer.radix()) {
                     Ok(number) => BodyShape::Fixed(Json::from(number)),
-                    Err(_) => self.complain("a whole number beyond 64 bits", span, None),
+                    Err(_) => self.complain("a whole number beyond 64 bits", span, AS_TEXT),
                 }
             }
             DeValue::Float(float) => match float.as_str().parse().ok().and_then(Number::from_f64) {
                 Some(number) => BodyShape::Fixed(Json::Number(number)),
-                None => self.complain("JSON cannot write this number", span, None),
+                None => self.complain("JSON cannot write this number", span, AS_TEXT),
             },
             DeValue::Boolean(flag) => BodyShape::Fixed(Json::from(*flag)),
             DeValue::Datetime(at) => BodyShape::Fixed(Json::from(at.to_string())),
@@ -144,9 +148,11 @@ impl<'i> Reader<'_, 'i> {
                 if Reference::read(&Spanned::new(span.clone(), entries)).is_ok() =>
             {
                 match (self.secret)(value) {
-                    Some(secret) if secret.expose_text().is_none() => {
-                        self.complain("a secret that is no text cannot stand in JSON", span, None)
-                    }
+                    Some(secret) if secret.expose_text().is_none() => self.complain(
+                        "a secret that is no text cannot stand in JSON",
+                        span,
+                        "store it as text, such as base64",
+                    ),
                     Some(secret) => BodyShape::Secret(secret),
                     None => BodyShape::Fixed(Json::Null),
                 }
@@ -168,12 +174,12 @@ impl<'i> Reader<'_, 'i> {
         &mut self,
         message: impl Into<String>,
         span: Range<usize>,
-        help: Option<&'static str>,
+        help: &str,
     ) -> BodyShape {
         self.wrong.push(Misshapen {
             message: message.into(),
             span,
-            help,
+            help: help.to_owned(),
         });
         BodyShape::Fixed(Json::Null)
     }
@@ -183,5 +189,7 @@ impl<'i> Reader<'_, 'i> {
 fn is_typed(template: &Template) -> bool {
     template.literal().is_some_and(|text| !text.is_empty())
 }
+
+const AS_TEXT: &str = "write it as a text, in quotes";
 
 const TYPED_HELP: &str = "write `{ env = \"NAME\" }` or `{ file = \"path\" }` instead, and change the secret: this file has been read; what is no secret after all is written \"{{ 'text' }}\"";

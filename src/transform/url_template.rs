@@ -91,8 +91,16 @@ impl UrlTemplate {
                 }
             }
         }
+        let rest = ["http://", "https://"].map(|scheme| model.strip_prefix(scheme));
+        let written = rest.into_iter().flatten().next();
+        if written.is_none_or(|rest| rest.starts_with('/')) {
+            return Err(complain(
+                "it must start with http:// or https:// and a host",
+                whole,
+            ));
+        }
         let model = Url::parse(&model)
-            .map_err(|error| complain(&format!("is no URL: {error}"), whole.clone()))?;
+            .map_err(|error| complain(&format!("it is no URL: {error}"), whole.clone()))?;
         if !matches!(model.scheme(), "http" | "https") || model.host().is_none() {
             return Err(complain(
                 "must start with http:// or https:// and a host",

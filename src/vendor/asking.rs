@@ -11,8 +11,8 @@ use url::Url;
 use super::Call;
 use super::dialogue::{Ask, Step};
 use crate::decode::keys::{Key, Shape};
-use crate::decode::{Fields, inside};
-use crate::expression::{Scope, Template};
+use crate::decode::{Fields, describe, inside};
+use crate::expression::{Scope, Template, advice_in_template};
 use crate::secret::Secret;
 use crate::settle::{Outcome, Reason};
 use crate::transform::{BodyShape, Outgoing, Unsendable};
@@ -47,8 +47,9 @@ fn missing(fields: &mut Fields<'_, '_>, key: &'static str, default: Missing) -> 
     if is_table {
         let wait = fields.table(key, |fields| {
             if !fields.has("wait") {
-                let help = Some(format!("{key} = {{ wait = \"10m\" }}"));
-                fields.error(fields.span.clone(), "says not how long to wait", help);
+                let help = Some(format!("write {key} = {{ wait = \"10m\" }}"));
+                let message = format!("`{}` says not how long to wait", fields.path);
+                fields.error(fields.span.clone(), message, help);
             }
             fields.duration("wait")
         });
@@ -56,8 +57,23 @@ fn missing(fields: &mut Fields<'_, '_>, key: &'static str, default: Missing) -> 
             .flatten()
             .map_or(default, |wait| Missing::Wait(wait.value));
     }
-    let choice = fields.choice(key, &[("dead_letter", Missing::DeadLetter)]);
-    choice.map_or(default, |choice| choice.value)
+    let Some(value) = fields.any(key) else {
+        return default;
+    };
+    if value.get_ref().as_str() == Some("dead_letter") {
+        return Missing::DeadLetter;
+    }
+    let help = format!("write {key} = \"dead_letter\" or {key} = {{ wait = \"10m\" }}");
+    let message = match value.get_ref().as_str() {
+        Some(text) => format!("`{}` cannot be \"{text}\"", fields.name(key)),
+        None => format!(
+            "`{}` must be a text or a table, not {}",
+            fields.name(key),
+            describe(value.get_ref())
+        ),
+    };
+    fields.error(value.span(), message, Some(help));
+    default
 }
 
 /// A conversation that has no counterpart yet: ten minutes for somebody to link it.
@@ -137,7 +153,8 @@ pub(super) fn header_secret(
         .and_then(|text| Some((Secret::new(text), HeaderValue::from_str(text).ok()?)));
     let Some((secret, mut value)) = carried else {
         let message = format!("the {key} is blank, or holds what no header can carry");
-        fields.error(secret.span, message, None);
+        let help = "copy it again, on one line and in ASCII".to_owned();
+        fields.error(secret.span, message, Some(help));
         return nothing();
     };
     value.set_sensitive(true);
@@ -159,6 +176,9 @@ pub(super) fn base_url(fields: &mut Fields<'_, '_>, default: &str) -> Option<Url
     let why = match url {
         Ok(url) if plain(&url) => return Some(url),
         Ok(_) => "must be http(s)://host, perhaps with a path, and nothing else".to_owned(),
+        Err(url::ParseError::RelativeUrlWithoutBase) => {
+            "must begin with http:// or https://".to_owned()
+        }
         Err(error) => format!("is no URL: {error}"),
     };
     let why = format!("`{}` {why}", fields.name("base_url"));
@@ -180,7 +200,9 @@ fn parsed(fields: &mut Fields<'_, '_>, key: &'static str, text: &str) -> Option<
                 || fields.span.clone(),
                 |value| inside(value, &malformed.span),
             );
-            fields.error(place, malformed.message, None);
+            let (message, help) = advice_in_template(text, &malformed);
+            let message = format!("`{}` is no template: {message}", fields.name(key));
+            fields.error(place, message, Some(help));
             None
         }
     }
@@ -192,7 +214,11 @@ pub(super) fn templates(fields: &mut Fields<'_, '_>, key: &'static str) -> Vec<T
     for written in fields.texts(key) {
         match Template::parse(&written.value) {
             Ok(template) => found.push(template),
-            Err(malformed) => fields.error(written.span, malformed.message, None),
+            Err(malformed) => {
+                let (message, help) = advice_in_template(&written.value, &malformed);
+                let message = format!("`{}` is no template: {message}", fields.name(key));
+                fields.error(written.span, message, Some(help));
+            }
         }
     }
     found

@@ -224,7 +224,12 @@ fn configure(fields: &mut Fields<'_, '_>, host: Host) -> Arc<dyn Writer> {
             .expose_text()
             .is_none_or(|text| text.trim().is_empty())
     {
-        fields.error(key.span.clone(), "the api_key is blank or no text", None);
+        let help = "copy it again from the vendor's settings".to_owned();
+        fields.error(
+            key.span.clone(),
+            "the api_key is blank or no text",
+            Some(help),
+        );
     }
     if key.is_none() && !fields.has("api_key") {
         let help =

@@ -80,19 +80,16 @@ fn selectors(fields: &mut Fields<'_, '_>, key: &'static str) -> Vec<Selector> {
                 fields.error(
                     header.span,
                     format!("`{}` is not a header name", header.value),
-                    None,
+                    Some("it has letters, digits and hyphens, such as \"X-Shop-Topic\"".to_owned()),
                 );
             }
             Some(Selector::Header(header.value.to_ascii_lowercase()))
         }
         (None, Some(body)) => Some(Selector::Body(body.value)),
         _ => {
-            let help = "one of `header` and `body` says where to look".to_owned();
-            fields.error(
-                fields.span.clone(),
-                "a selector looks in one place",
-                Some(help),
-            );
+            let help = "write { header = \"X-Name\" } or { body = \"path.to.it\" }; a list of them for several".to_owned();
+            let message = format!("`{}` must look in one place", fields.path);
+            fields.error(fields.span.clone(), message, Some(help));
             None
         }
     };

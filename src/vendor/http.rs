@@ -9,8 +9,8 @@ use toml::de::DeValue;
 
 use super::{Call, DestinationEntry, Vendor, Writer};
 use crate::decode::keys::{Key, Shape};
-use crate::decode::{Fields, inside, tells_proof, typed};
-use crate::expression::{Scope, Template};
+use crate::decode::{Fields, describe, inside, tells_proof, typed};
+use crate::expression::{Scope, Template, advice_in_template};
 use crate::secret::Secret;
 use crate::settle::Reason;
 use crate::transform::{
@@ -128,7 +128,8 @@ fn configure(fields: &mut Fields<'_, '_>) -> Arc<dyn Writer> {
 }
 
 fn target(fields: &mut Fields<'_, '_>) -> Target {
-    let why = "where to: url = \"https://…\"; values only in the path and in query values";
+    let why =
+        "write url = \"https://host/path\"; values, {{ … }}, only in the path and in query values";
     let Some(written) = fields.required_text("url", why) else {
         return Target::Nowhere;
     };
@@ -145,7 +146,9 @@ fn target(fields: &mut Fields<'_, '_>) -> Target {
             let span = fields
                 .any("url")
                 .map_or(written.span, |value| inside(value, &error.span));
-            fields.error(span, error.message, Some(why.to_owned()));
+            let (message, _) = advice_in_template(&written.value, &error);
+            let message = format!("`{}`: {message}", fields.name("url"));
+            fields.error(span, message, Some(why.to_owned()));
             Target::Nowhere
         }
     }
@@ -163,7 +166,9 @@ fn query(fields: &mut Fields<'_, '_>) -> Vec<(String, Secret)> {
         Some("query = { token = { env = \"…\" } }; what is no secret stands in `url`".to_owned())
     };
     let DeValue::Table(table) = value.get_ref() else {
-        fields.error(value.span(), "`query` is a table of secrets", help());
+        let found = describe(value.get_ref());
+        let message = format!("`{}` must be a table, not {found}", fields.name("query"));
+        fields.error(value.span(), message, help());
         return Vec::new();
     };
     let mut found = Vec::new();
@@ -174,7 +179,7 @@ fn query(fields: &mut Fields<'_, '_>) -> Vec<(String, Secret)> {
                 fields.error(
                     value.span(),
                     "a secret that is no text cannot stand in a URL",
-                    None,
+                    Some("store it as text, such as base64".to_owned()),
                 );
             }
             Some(secret) => found.push((name.get_ref().to_string(), secret.value)),
@@ -195,7 +200,7 @@ fn body(fields: &mut Fields<'_, '_>) -> Option<BodyShape> {
         Ok(shape) => Some(shape),
         Err(wrong) => {
             for fault in wrong {
-                fields.error(fault.span, fault.message, fault.help.map(str::to_owned));
+                fields.error(fault.span, fault.message, Some(fault.help));
             }
             None
         }
@@ -210,8 +215,12 @@ fn headers(fields: &mut Fields<'_, '_>) -> Headers {
     let DeValue::Table(table) = value.get_ref() else {
         fields.error(
             value.span(),
-            "`headers` is a table: { Name = \"value\" }",
-            None,
+            format!(
+                "`{}` must be a table, not {}",
+                fields.name("headers"),
+                describe(value.get_ref())
+            ),
+            Some("write headers = { Name = \"value\" }, without the colon".to_owned()),
         );
         return headers;
     };
@@ -225,7 +234,23 @@ fn headers(fields: &mut Fields<'_, '_>) -> Headers {
             Err(bad @ BadHeader::Proof { .. }) if literal => {
                 fields.error(value.span(), typed(name.get_ref()), Some(bad.to_string()));
             }
-            Err(bad) => fields.error(name.span(), bad.to_string(), None),
+            Err(bad) => {
+                let (place, help) = match &bad {
+                    BadHeader::Value { .. } => (value.span(), "write it on one line, in ASCII"),
+                    BadHeader::Proof { .. } => {
+                        (value.span(), "write { env = \"…\" } or { file = \"…\" }")
+                    }
+                    BadHeader::Twice { .. } => {
+                        (name.span(), "remove one: names are the same in any case")
+                    }
+                    BadHeader::Reserved { .. } => (name.span(), "remove it"),
+                    BadHeader::Name { .. } => (
+                        name.span(),
+                        "it has letters, digits and hyphens, such as X-Shop",
+                    ),
+                };
+                fields.error(place, bad.to_string(), Some(help.to_owned()));
+            }
         }
     }
     headers
@@ -239,7 +264,9 @@ fn header_text<'i>(
         return match Template::parse(text) {
             Ok(template) => Some(HeaderText::Template(template)),
             Err(error) => {
-                fields.error(inside(value, &error.span), error.message, None);
+                let (message, help) = advice_in_template(text, &error);
+                let message = format!("this is no template: {message}");
+                fields.error(inside(value, &error.span), message, Some(help));
                 None
             }
         };

@@ -244,7 +244,11 @@ fn find(fields: &mut Fields<'_, '_>) -> Option<Match> {
     let pages = fields.count("pages", 1);
     if let Some(pages) = pages.as_ref().filter(|pages| pages.value > PAGES_MAX) {
         let message = format!("`{}` is at most {PAGES_MAX}", fields.name("pages"));
-        fields.error(pages.span.clone(), message, None);
+        fields.error(
+            pages.span.clone(),
+            message,
+            Some(format!("write {PAGES_MAX} or less")),
+        );
     }
     Some(Match {
         field: field?.value,

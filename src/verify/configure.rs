@@ -89,8 +89,7 @@ pub(super) fn auth(source: &mut Fields<'_, '_>) -> Option<Auth> {
             "{} does not say who may send: `auth` is missing",
             source.path
         );
-        let help = "write auth = { scheme = \"…\", secret = { env = \"…\" } }, or auth = \"none\" to accept anybody";
-        source.error(source.span.clone(), message, Some(help.to_owned()));
+        source.error(source.span.clone(), message, Some(WRITTEN.to_owned()));
         return None;
     };
     match value.get_ref() {
@@ -102,19 +101,30 @@ pub(super) fn auth(source: &mut Fields<'_, '_>) -> Option<Auth> {
         // The text is not shown: somebody may have typed a secret here.
         DeValue::String(text) => {
             let near = nearest(text, SCHEMES.iter().map(|(name, _)| *name));
-            let help = near.map(|near| match near {
-                "none" => "did you mean auth = \"none\"?".to_owned(),
-                near => format!("did you mean auth = {{ scheme = \"{near}\", … }}?"),
-            });
-            source.error(value.span(), "`auth` as a text can only be \"none\"", help);
+            let help = match near {
+                Some("none") => "did you mean auth = \"none\"?".to_owned(),
+                Some(near) => format!("did you mean auth = {{ scheme = \"{near}\", … }}?"),
+                None => WRITTEN.to_owned(),
+            };
+            source.error(
+                value.span(),
+                "`auth` as a text can only be \"none\"",
+                Some(help),
+            );
             None
         }
         _ => {
-            source.error(value.span(), "`auth` is \"none\" or a table", None);
+            source.error(
+                value.span(),
+                "`auth` is \"none\" or a table",
+                Some(WRITTEN.to_owned()),
+            );
             None
         }
     }
 }
+
+const WRITTEN: &str = "write auth = { scheme = \"…\", secret = { env = \"…\" } }, or auth = \"none\" to accept anybody";
 
 fn table(table: &mut Fields<'_, '_>) -> Option<Auth> {
     let allow = allow(table);
@@ -133,6 +143,7 @@ fn table(table: &mut Fields<'_, '_>) -> Option<Auth> {
 
 fn scheme(table: &mut Fields<'_, '_>) -> Option<Read> {
     if !table.has("scheme") {
+        let _known = table.any("scheme");
         let names: Vec<&str> = SCHEMES.iter().map(|(name, _)| *name).collect();
         let help = format!("one of {}", names.join(", "));
         table.error(
@@ -142,8 +153,45 @@ fn scheme(table: &mut Fields<'_, '_>) -> Option<Read> {
         );
         return None;
     }
+    let word = table
+        .any("scheme")
+        .and_then(|value| value.get_ref().as_str());
+    let meant = word.and_then(|word| MEANT.iter().find(|(names, _)| names.contains(&word)));
+    if let Some((names, help)) = meant {
+        let name = word.filter(|word| names.contains(word)).unwrap_or_default();
+        let span = table
+            .any("scheme")
+            .map_or(table.span.clone(), toml::Spanned::span);
+        let message = format!("there is no scheme \"{name}\"");
+        table.error(span, message, Some((*help).to_owned()));
+        return None;
+    }
     table.choice("scheme", SCHEMES).map(|at| at.value)
 }
+
+/// Words of other programs, and how it is written here.
+const MEANT: &[(&[&str], &str)] = &[
+    (
+        &[
+            "bearer", "Bearer", "jwt", "api_key", "apikey", "api-key", "header", "secret",
+        ],
+        "write scheme = \"token\", header = \"Authorization\", prefix = \"Bearer \", or the header it comes in",
+    ),
+    (
+        &[
+            "sha1",
+            "sha256",
+            "sha512",
+            "hmac-sha1",
+            "hmac-sha256",
+            "hmac-sha512",
+            "hmac_sha256",
+            "HMAC-SHA256",
+            "signature",
+        ],
+        "write scheme = \"hmac\", header = \"…\", algorithm = \"sha256\"",
+    ),
+];
 
 /// Networks, or single addresses; `None` after a complaint.
 fn allow(table: &mut Fields<'_, '_>) -> Option<Vec<IpNet>> {
@@ -151,8 +199,11 @@ fn allow(table: &mut Fields<'_, '_>) -> Option<Vec<IpNet>> {
     let given = table.has("allow");
     let texts = table.texts("allow");
     if given && texts.is_empty() {
+        let span = table
+            .any("allow")
+            .map_or(table.span.clone(), toml::Spanned::span);
         table.error(
-            table.span.clone(),
+            span,
             "`allow` is empty: nobody could send",
             Some("leave it out, or list networks".to_owned()),
         );
@@ -169,7 +220,9 @@ fn allow(table: &mut Fields<'_, '_>) -> Option<Vec<IpNet>> {
                 table.error(
                     text.span,
                     format!("`{}` is no network", text.value),
-                    Some("write it as 10.0.0.0/8".to_owned()),
+                    Some(
+                        "write \"10.0.0.0/8\" or \"192.0.2.7\"; names are not looked up".to_owned(),
+                    ),
                 );
                 nets = None;
             }
@@ -222,6 +275,8 @@ fn pick(
     read: impl Fn(&Secret) -> Option<Secret>,
 ) -> Option<Vec<Secret>> {
     if !table.has(one) && !table.has(many) {
+        // Known all the same, for whoever wrote something near it.
+        let _ = (table.any(one), table.any(many));
         let message = format!("{} has neither `{one}` nor `{many}`", table.path);
         table.error(
             table.span.clone(),
@@ -239,7 +294,10 @@ fn pick(
         match read(&secret.value) {
             Some(key) => keys.push(key),
             None if offline => keys.push(secret.value),
-            None => table.error(secret.span, form, None),
+            None => {
+                let help = "copy it again from the sender's settings, whole and without spaces";
+                table.error(secret.span, form, Some(help.to_owned()));
+            }
         }
     }
     (!keys.is_empty()).then_some(keys)
@@ -266,7 +324,7 @@ fn header(table: &mut Fields<'_, '_>, key: &'static str) -> Option<HeaderName> {
             table.error(
                 text.span,
                 format!("`{}` is no header name", text.value),
-                None,
+                Some("it has letters, digits and hyphens, such as \"X-Shop-Signature\"".to_owned()),
             );
             None
         }
@@ -360,16 +418,25 @@ fn signed(table: &mut Fields<'_, '_>, has_timestamp: bool, has_id: bool) -> Opti
     };
     let has = |part: &Part| parts.contains(part);
     let complaint = if !has(&Part::Body) {
-        Some("`signed` leaves the body unprotected: it has no {body}")
+        Some((
+            "`signed` leaves the body unprotected: it has no {body}",
+            "for example signed = \"{timestamp}.{body}\"",
+        ))
     } else if has(&Part::Timestamp) != has_timestamp {
-        Some("{timestamp} in `signed` and the header `timestamp` go together")
+        Some((
+            "{timestamp} in `signed` and the header `timestamp` go together",
+            "name the header that carries it: timestamp = \"X-Timestamp\"; or leave {timestamp} out",
+        ))
     } else if has(&Part::Id) != has_id {
-        Some("{id} in `signed` and the header `id` go together")
+        Some((
+            "{id} in `signed` and the header `id` go together",
+            "name the header that carries it: id = \"X-Id\"; or leave {id} out",
+        ))
     } else {
         None
     };
-    if let Some(complaint) = complaint {
-        table.error(text.span, complaint, None);
+    if let Some((complaint, help)) = complaint {
+        table.error(text.span, complaint, Some(help.to_owned()));
         return None;
     }
     Some(parts)
@@ -389,14 +456,15 @@ fn token(table: &mut Fields<'_, '_>) -> Option<Scheme> {
             "{} needs exactly one of `header`, `query` and `path = true`",
             table.path
         );
-        table.error(table.span.clone(), message, None);
+        let help = "where the secret comes: header = \"Authorization\", query = \"token\", or path = true for the end of the URL";
+        table.error(table.span.clone(), message, Some(help.to_owned()));
         return None;
     }
     if let (Some(prefix), None) = (&prefix, &name) {
         table.error(
             prefix.span.clone(),
             "a `prefix` stands in a header only",
-            None,
+            Some("remove it, or name a `header`".to_owned()),
         );
         return None;
     }
@@ -426,7 +494,8 @@ fn basic(table: &mut Fields<'_, '_>) -> Option<Scheme> {
     );
     let user = user?;
     if user.value.contains(':') {
-        table.error(user.span, "a Basic user cannot hold a colon", None);
+        let help = "the colon parts user and password: write what stands in front of it".to_owned();
+        table.error(user.span, "a Basic user cannot hold a colon", Some(help));
         return None;
     }
     Some(Scheme::Basic(Basic {

@@ -29,6 +29,17 @@ pub(super) const TOP: &[Key] = &[
     ),
 ];
 
+/// The table that one of the house's keys belongs into.
+pub(in crate::config) fn home_of(name: &str) -> Option<&'static str> {
+    if name == "include" {
+        return Some("the top of the file, before the first [table]");
+    }
+    [("[server]", SERVER), ("[limits]", LIMITS), ("[log]", LOG)]
+        .into_iter()
+        .find(|(_, keys)| keys.iter().any(|key| key.name == name))
+        .map(|(table, _)| table)
+}
+
 const SERVER: &[Key] = &[
     Key::new("listen", Shape::Text, "Webhooks come in here: POST /hooks/<source>. Changing it needs a restart.")
         .or("\"0.0.0.0:8080\"")

@@ -8,8 +8,8 @@ use toml::de::DeValue;
 
 use super::{BASE_URL, Channel, Desk, Mail, TEXT_ONLY_CHANNEL, WhenClosed};
 use crate::decode::keys::{Key, Shape};
-use crate::decode::{At, Fields, inside};
-use crate::expression::Template;
+use crate::decode::{At, Fields, describe, inside};
+use crate::expression::{Template, advice_in_template};
 use crate::secret::Secret;
 use crate::settle::Reason;
 use crate::transform::{Outgoing, Unsendable};
@@ -147,8 +147,8 @@ pub(super) fn configure(fields: &mut Fields<'_, '_>) -> Arc<dyn Writer> {
     desk.unknown_user = asking::unknown_user(fields);
     if let Some(language) = fields.text("language") {
         if matches!(desk.channel, Channel::Sms { .. } | Channel::Import { .. }) {
-            let help = "the channels chat, email and contact_form take one".to_owned();
-            let message = "this channel takes no language";
+            let help = "remove it; the channels chat, email and contact_form take one".to_owned();
+            let message = "the conversation's channel takes no `language`";
             fields.error(language.span, message, Some(help));
         }
         desk.language = Some(language.value);
@@ -175,7 +175,8 @@ fn api_key(fields: &mut Fields<'_, '_>) -> Secret {
             .is_some_and(|text| !text.trim().is_empty());
     if !fits {
         let message = "the api_key is blank, or no text that a header takes";
-        fields.error(key.span, message, None);
+        let help = "copy it again from Dixa's settings, on one line".to_owned();
+        fields.error(key.span, message, Some(help));
     }
     key.value
 }
@@ -230,7 +231,10 @@ fn channel(fields: &mut Fields<'_, '_>) -> Option<Channel> {
             let why = "contact_endpoint = \"+45…\": a number of yours at Dixa that sends SMS";
             let number = fields.required_text("contact_endpoint", why)?;
             if !is_e164(&number.value) {
-                let message = "is no telephone number as E.164 writes it";
+                let message = format!(
+                    "`{}` is no telephone number as E.164 writes it",
+                    fields.name("contact_endpoint")
+                );
                 fields.error(number.span, message, Some(why.to_owned()));
             }
             Some(Channel::Sms {
@@ -256,18 +260,21 @@ fn mail(fields: &mut Fields<'_, '_>) -> Option<Mail> {
     if let Some(integration) = &integration
         && !integration.value.contains('@')
     {
-        let message = "is no e-mail address";
+        let message = format!("`{}` is no e-mail address", fields.name("integration"));
         fields.error(integration.span.clone(), message, Some(why.to_owned()));
     }
     let why = "subject = \"…\": what a conversation is called; a template";
     let subject = fields.required_text("subject", why)?;
-    let subject = match Template::parse(&subject.value) {
+    let text = subject.value.clone();
+    let subject = match Template::parse(&text) {
         Ok(subject) => subject,
         Err(error) => {
             let place = fields
                 .any("subject")
                 .map_or(subject.span, |value| inside(value, &error.span));
-            fields.error(place, error.message, None);
+            let (message, help) = advice_in_template(&text, &error);
+            let message = format!("`{}` is no template: {message}", fields.name("subject"));
+            fields.error(place, message, Some(help));
             return None;
         }
     };
@@ -288,9 +295,11 @@ fn agents(fields: &mut Fields<'_, '_>) -> BTreeMap<String, String> {
     let Some(value) = fields.any("agents") else {
         return agents;
     };
-    let help = || Some("agents = { \"budi@acme.example\" = \"<his id at Dixa>\" }".to_owned());
+    let help =
+        || Some("write agents = { \"budi@acme.example\" = \"<his id at Dixa>\" }".to_owned());
     let DeValue::Table(table) = value.get_ref() else {
-        let message = "`agents` is a table: an author's e-mail address, and his id at Dixa";
+        let found = describe(value.get_ref());
+        let message = format!("`{}` must be a table, not {found}", fields.name("agents"));
         fields.error(value.span(), message, help());
         return agents;
     };
@@ -314,8 +323,9 @@ fn agents(fields: &mut Fields<'_, '_>) -> BTreeMap<String, String> {
 /// The id as written; Dixa documents that ids of agents and widgets are UUIDs.
 fn uuid(fields: &mut Fields<'_, '_>, id: At<String>) -> String {
     if id.value.len() != 36 || uuid::Uuid::try_parse(&id.value).is_err() {
-        let help = "it looks like 0e0d1ead-dc69-470a-9b3a-e7eb16a56453".to_owned();
-        fields.error(id.span, "is no UUID", Some(help));
+        let help = "copy it from Dixa, whose ids look like 0e0d1ead-dc69-470a-9b3a-e7eb16a56453"
+            .to_owned();
+        fields.error(id.span, "this is no UUID", Some(help));
     }
     id.value
 }

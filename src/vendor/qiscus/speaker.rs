@@ -208,7 +208,8 @@ fn configure(fields: &mut Fields<'_, '_>) -> Arc<dyn Writer> {
     if disable_link_preview && api.as_ref().is_some_and(|api| api.version != Version::V2) {
         let span = fields.key_span("disable_link_preview");
         let span = span.unwrap_or_else(|| fields.span.clone());
-        fields.warning(span, "only api = \"v2\" takes `disable_link_preview`", None);
+        let help = Some("remove it, or write api = \"v2\"".to_owned());
+        fields.warning(span, "only api = \"v2\" takes `disable_link_preview`", help);
     }
     let when_unlinked = asking::when_unlinked(fields);
     let (create_room, room) = new_room(fields, &api);
@@ -250,8 +251,10 @@ fn api(fields: &mut Fields<'_, '_>) -> Option<Api> {
     if let Some(id) = &app_id
         && !is_app_id(&id.value)
     {
-        let help = "letters, digits and `-`, as in https://<app_id>.qiscus.com".to_owned();
-        fields.error(id.span.clone(), "is no app id", Some(help));
+        let help =
+            "write the part of https://<app_id>.qiscus.com: letters, digits and `-`".to_owned();
+        let message = format!("`{}` is no app id", fields.name("app_id"));
+        fields.error(id.span.clone(), message, Some(help));
         return None;
     }
     let needed = version != Version::V2 || !fields.has("base_url");
@@ -284,12 +287,12 @@ fn new_room(fields: &mut Fields<'_, '_>, api: &Option<Api>) -> (bool, NewRoom) {
         .key_span("create_room")
         .unwrap_or_else(|| fields.span.clone());
     if create && room.creator.is_none() && !fields.has("creator") {
-        let help = Some("creator = \"bot@acme.example\"".to_owned());
-        fields.error(span.clone(), "a room needs a creator", help);
+        let help = Some("write creator = \"bot@acme.example\"".to_owned());
+        fields.error(span.clone(), "`create_room` needs a `creator`", help);
     }
     let rooms = api.as_ref().map(|api| api.version) != Some(Version::Omnichannel);
     if create && !rooms {
-        let help = Some("rooms there begin with the customer".to_owned());
+        let help = Some("remove it: rooms there begin with the customer".to_owned());
         fields.error(span, "the omnichannel API creates no rooms", help);
     }
     (create, room)

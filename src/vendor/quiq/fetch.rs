@@ -161,7 +161,8 @@ fn proof(fields: &mut Fields<'_, '_>) -> Option<Proof> {
                     "`{}` must be visible ASCII without a colon",
                     fields.name("app_id")
                 );
-                fields.error(app_id.span, message, None);
+                let help = "copy it again from Quiq's settings".to_owned();
+                fields.error(app_id.span, message, Some(help));
                 return None;
             }
             Some(Proof::Basic {

@@ -8,6 +8,7 @@ use ipnet::{IpNet, Ipv4Net};
 use toml::de::DeValue;
 
 use super::hmac::{Hmac, Part, Stamped, signed_parts};
+use super::keys::MEANT;
 use super::list::List;
 use super::mac::{Algorithm, Encoding};
 use super::stamp::Unit;
@@ -168,30 +169,6 @@ fn scheme(table: &mut Fields<'_, '_>) -> Option<Read> {
     }
     table.choice("scheme", SCHEMES).map(|at| at.value)
 }
-
-/// Words of other programs, and how it is written here.
-const MEANT: &[(&[&str], &str)] = &[
-    (
-        &[
-            "bearer", "Bearer", "jwt", "api_key", "apikey", "api-key", "header", "secret",
-        ],
-        "write scheme = \"token\", header = \"Authorization\", prefix = \"Bearer \", or the header it comes in",
-    ),
-    (
-        &[
-            "sha1",
-            "sha256",
-            "sha512",
-            "hmac-sha1",
-            "hmac-sha256",
-            "hmac-sha512",
-            "hmac_sha256",
-            "HMAC-SHA256",
-            "signature",
-        ],
-        "write scheme = \"hmac\", header = \"…\", algorithm = \"sha256\"",
-    ),
-];
 
 /// Networks, or single addresses; `None` after a complaint.
 fn allow(table: &mut Fields<'_, '_>) -> Option<Vec<IpNet>> {

@@ -128,3 +128,27 @@ pub const AUTH: Shape = Shape::Either(&[
         .such_as("[\"10.0.0.0/8\"]")],
     ),
 ]);
+
+/// Words of other programs, and how it is written here.
+pub(super) const MEANT: &[(&[&str], &str)] = &[
+    (
+        &[
+            "bearer", "Bearer", "jwt", "api_key", "apikey", "api-key", "header", "secret",
+        ],
+        "write scheme = \"token\", header = \"Authorization\", prefix = \"Bearer \", or the header it comes in",
+    ),
+    (
+        &[
+            "sha1",
+            "sha256",
+            "sha512",
+            "hmac-sha1",
+            "hmac-sha256",
+            "hmac-sha512",
+            "hmac_sha256",
+            "HMAC-SHA256",
+            "signature",
+        ],
+        "write scheme = \"hmac\", header = \"…\", algorithm = \"sha256\"",
+    ),
+];

@@ -148,7 +148,7 @@ pub(super) fn configure(fields: &mut Fields<'_, '_>) -> Arc<dyn Writer> {
     if let Some(language) = fields.text("language") {
         if matches!(desk.channel, Channel::Sms { .. } | Channel::Import { .. }) {
             let help = "remove it; the channels chat, email and contact_form take one".to_owned();
-            let message = "the conversation's channel takes no `language`";
+            let message = "this channel takes no language";
             fields.error(language.span, message, Some(help));
         }
         desk.language = Some(language.value);

@@ -41,7 +41,10 @@ export class Browser {
   }
   /** A page of this gateway, watched from its first byte on. */
   async page(admin, { size = DESKTOP, scheme = "light", still = true } = {}) {
+    // A browser keeps six connections to one address, and each page holds a stream.
+    await this.last?.close();
     const page = await this.context.newPage();
+    this.last = page;
     await page.setViewportSize(size);
     await page.emulateMedia({ colorScheme: scheme, reducedMotion: still ? "reduce" : "no-preference" });
     page.guard = new Guard(page, admin);

@@ -10,8 +10,11 @@ import { MARKUP, NAUGHTY } from "./payloads.mjs";
 import { RECEIVER } from "./routes.mjs";
 import { comment, Gateway, Receiver, until } from "./stage.mjs";
 
-const BLNS = new URL("../../../shared/corpora/naughty-strings/blns.json", import.meta.url);
-const STRINGS = [...MARKUP, ...NAUGHTY, ...(existsSync(BLNS) ? JSON.parse(readFileSync(BLNS, "utf8")) : [])];
+/** The big list of naughty strings, where a checkout of the corpora lies beside this one. */
+const BLNS = ["../../../shared", "../../../../shared"]
+  .map((place) => new URL(`${place}/corpora/naughty-strings/blns.json`, import.meta.url))
+  .find((url) => existsSync(url));
+const STRINGS = [...MARKUP, ...NAUGHTY, ...(BLNS ? JSON.parse(readFileSync(BLNS, "utf8")) : [])];
 
 /** Everything goes to one destination that refuses with the stranger's own words. */
 const routes = (gateway) => `${gateway.head()}
@@ -97,8 +100,6 @@ describe(`${STRINGS.length} strings of strangers`, () => {
   }
 
   const main = () => page.evaluate(() => document.querySelector("main").textContent);
-  const shows = async (text, where) =>
-    assert.ok((await main()).includes(asShown(text)), `${where} does not show ${JSON.stringify(text).slice(0, 200)}`);
   const calm = async () => {
     assert.deepEqual(page.guard.words, NOTHING);
     assert.equal(
@@ -139,35 +140,60 @@ describe(`${STRINGS.length} strings of strangers`, () => {
     await calm();
   });
 
-  test("stand literally in the page of each event: type, key, message, body, headers, clauses", async () => {
+  test("stand literally in the page of each event: type, key, message, body, headers", async () => {
+    const visits = [];
     for (const { id } of events) {
       const event = await gateway.api(`events/${id}`);
-      await visit(page, `events/${id}`, `.why-route`);
-      await until(`event ${id} is drawn`, async () => (await main()).includes(id));
-      await shows(event.type, id);
-      if (event.key) await shows(event.key, id);
-      if (event.message)
-        for (const word of [event.message.text, event.message.author.name, event.message.conversation.name])
-          if (word) await shows(word, id);
-      if (event.headers["x-note"]) await shows(event.headers["x-note"], id);
+      const { message } = event;
       const note = /"note":("(?:[^"\\]|\\.)*")/.exec(event.body)?.[1];
-      if (note) await shows(note, id);
+      const said = [event.type, event.key, event.headers["x-note"], note];
+      if (message) said.push(message.text, message.author.name, message.conversation.name);
+      visits.push({ hash: `#/events/${id}`, mark: id, said: said.filter(Boolean).map(asShown) });
     }
+    assert.deepEqual(await misses(visits), []);
     await calm();
   });
 
   test("stand literally in the page of each dead letter, and in the last error", async () => {
-    for (const letter of letters) {
-      await visit(page, `dead/${letter.id}`, ".why-route");
-      await until(`letter ${letter.id} is drawn`, async () => (await main()).includes(letter.event));
-      await shows(letter.detail, letter.id);
-    }
+    const visits = letters.map((letter) => ({
+      hash: `#/dead/${letter.id}`,
+      mark: letter.event,
+      said: [letter.type, letter.key, letter.detail].filter(Boolean).map(asShown),
+    }));
+    assert.deepEqual(await misses(visits), []);
     for (const view of ["flow", "destinations", "destinations/echo", "routes", "links", "jobs"]) {
       await visit(page, view);
       await until(`${view} is drawn`, async () => (await main()).length > 60);
     }
     await calm();
   });
+
+  /** Opens one view after the other inside the page; what was not shown, and where. */
+  async function misses(visits) {
+    const found = [];
+    for (let at = 0; at < visits.length; at += 20) {
+      found.push(
+        ...(await page.evaluate(
+          async (some) => {
+            const missed = [];
+            const main = document.querySelector("main");
+            for (const { hash, mark, said } of some) {
+              location.hash = hash;
+              const drawn = () => main.textContent.includes(mark) && main.querySelector(".why");
+              const late = performance.now() + 15_000;
+              while (!drawn() && performance.now() < late) await new Promise((resolve) => setTimeout(resolve, 5));
+              const text = main.textContent;
+              for (const word of [mark, ...said])
+                if (!text.includes(word)) missed.push(`${hash} does not show ${word.slice(0, 200)}`);
+            }
+            return missed;
+          },
+          visits.slice(at, at + 20),
+        )),
+      );
+    }
+    return found;
+  }
 
   test("stand literally where they are pasted, filtered for, or part of the address", async () => {
     await visit(page, "routes", ".code-line");
@@ -213,7 +239,7 @@ describe("the guards", () => {
     browser = await new Browser().start();
     await gateway.hook("shop", {
       topic: "<img src=x onerror=pwned(7)>",
-      order: { id: "<svg onload=alert(8)>" },
+      order: { id: "<img src=y onerror=alert(8)>" },
       note: "<img src=//elsewhere.example/x.png>",
     });
     await gateway.settled();

@@ -63,10 +63,25 @@ describe("live", () => {
     assert.equal(await page.textContent("#live"), "live");
   });
 
+  test("a page that nobody looks at lets go of its stream, and takes it up again when somebody does", async () => {
+    const hide = (hidden) =>
+      page.evaluate((is) => {
+        Object.defineProperty(document, "hidden", { value: is, configurable: true });
+        document.dispatchEvent(new Event("visibilitychange"));
+      }, hidden);
+    const isLive = (request) => request.url().endsWith("/live");
+    const [ended] = await Promise.all([page.waitForEvent("requestfailed", isLive), hide(true)]);
+    assert.equal(ended.failure().errorText, "net::ERR_ABORTED");
+    await stage.customer();
+    await Promise.all([page.waitForRequest(isLive), hide(false)]);
+    await page.waitForSelector("#dead-count:has-text('2')");
+    assert.equal(await page.textContent("#live"), "live");
+  });
+
   test("nothing moves where the system asks for stillness, and little where it does not", async () => {
     await visit(page, "flow", ".destinations .node");
     for (let n = 0; n < 20; n += 1) await stage.round();
-    await page.waitForSelector(".pulse");
+    await page.waitForSelector(".pulse", { state: "attached" });
     assert.equal(await page.evaluate(() => document.getAnimations().length), 0);
     await page.emulateMedia({ reducedMotion: "no-preference" });
     await until("lines move", async () => {

@@ -67,7 +67,6 @@ describe("a shop with troubles", () => {
       }
       assert.deepEqual({ found, wide }, { found: [], wide: [] });
       assert.deepEqual(page.guard.words, NOTHING);
-      await page.close();
     });
 
     test(`the dialogues on ${name}`, async () => {
@@ -97,7 +96,6 @@ describe("a shop with troubles", () => {
       found.push(...(await axe(page)).map((one) => `keys: ${one}`));
       assert.deepEqual(found, []);
       assert.deepEqual(page.guard.words, NOTHING);
-      await page.close();
     });
 
     test(`a webhook that is tried on ${name}`, async () => {
@@ -110,7 +108,6 @@ describe("a shop with troubles", () => {
       await page.click(".try-answer .request summary");
       await shot(page, `tried-${name}`);
       assert.deepEqual({ found: await axe(page), wide: await sideways(page) }, { found: [], wide: 0 });
-      await page.close();
     });
   }
 });
@@ -158,7 +155,6 @@ describe("sixty destinations", () => {
       await shot(page, `sixty-${name}`);
       assert.deepEqual({ found: await axe(page), wide: await sideways(page) }, { found: [], wide: 0 });
       assert.deepEqual(page.guard.words, NOTHING);
-      await page.close();
     });
   }
 });

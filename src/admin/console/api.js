@@ -57,7 +57,7 @@ export async function open(path, options = {}) {
         redirect: "error",
       });
     } catch (error) {
-      if (error.name === "AbortError") throw error;
+      if (error.name === "AbortError" || options.signal?.aborted) throw error;
       throw new Refused(0, "The gateway does not answer. Is it running, and is this address still its own?");
     }
     if (response.ok) return response;

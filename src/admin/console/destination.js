@@ -251,8 +251,8 @@ function draw(charts, table, { every_seconds: every, samples }) {
       times,
       unit: took,
       series: [
-        { name: "half within", tone: "flow", values: part("attempt_ms", "p50") },
-        { name: "99 % within", tone: "wait", dash: "4 3", values: part("attempt_ms", "p99") },
+        { name: "median", tone: "flow", values: part("attempt_ms", "p50") },
+        { name: "99 %", tone: "wait", dash: "4 3", values: part("attempt_ms", "p99") },
       ],
     }),
     chart({
@@ -275,7 +275,7 @@ function draw(charts, table, { every_seconds: every, samples }) {
     table,
     h("summary", {}, "As a table"),
     chartTable(
-      ["at", "delivered", "failed attempts", "half within", "99 % within", "waiting", "oldest"],
+      ["at", "delivered", "failed attempts", "median", "99 %", "waiting", "oldest"],
       [...samples]
         .reverse()
         .slice(0, 60)

@@ -7,13 +7,14 @@ import { state } from "./shape.js";
 import { follow } from "./stream.js";
 import { standing } from "./words.js";
 
+/** Letters are worse than waiting, and better than failing. */
+const badness = (row) => Math.max(standing(row).badness, row.dead_letters > 0 ? 3 : 0);
+
 export function destinationsView() {
   const body = h("tbody", { role: "rowgroup" });
   const heads = ["Destination", "Kind", "State", "Rate", "Waiting", "Oldest", "Dead letters", "Last error"];
   const stop = follow(({ status }) => {
-    const rows = [...status.destinations].sort(
-      (a, b) => standing(b).badness - standing(a).badness || a.name.localeCompare(b.name),
-    );
+    const rows = [...status.destinations].sort((a, b) => badness(b) - badness(a) || a.name.localeCompare(b.name));
     keyed(
       body,
       rows,

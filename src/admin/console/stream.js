@@ -6,6 +6,11 @@ import { open } from "./api.js";
 /** The gateway says something every ten seconds, changed or not. */
 const SILENCE_MS = 25_000;
 const RETRY_MS = [500, 1000, 2000, 4000, 8000];
+/**
+ * A page that nobody looks at lets go of its stream after this long: a browser
+ * keeps six connections to one address, and six tabs would take them all.
+ */
+const UNSEEN_MS = 5000;
 
 /** What was told last, and since when nothing is. */
 export const live = { status: null, at: null, lostSince: null, why: null };
@@ -29,9 +34,10 @@ export function watchStream(told) {
 /** Reads the stream for as long as the page is open. */
 export async function start() {
   for (let failures = 0; ; failures += 1) {
+    await seen();
     const before = live.at;
     try {
-      await read();
+      if ((await read()) === "unseen") continue;
       lost("The gateway ended the stream: it is stopping, or was restarted.");
     } catch (error) {
       lost(error.name === "AbortError" ? "Nothing was heard for a while." : error.message);
@@ -44,20 +50,45 @@ export async function start() {
 async function read() {
   const giveUp = new AbortController();
   let timer = setTimeout(() => giveUp.abort(), SILENCE_MS);
+  let unseen = null;
+  const look = () => {
+    clearTimeout(unseen);
+    if (document.hidden) unseen = setTimeout(() => giveUp.abort("unseen"), UNSEEN_MS);
+  };
+  document.addEventListener("visibilitychange", look);
+  look();
   try {
     const response = await open("live", { headers: { accept: "text/event-stream" }, signal: giveUp.signal });
     const letters = response.body.pipeThrough(new TextDecoderStream()).getReader();
     let rest = "";
     for (;;) {
       const { value, done } = await letters.read();
-      if (done) return;
+      if (done) return "ended";
       clearTimeout(timer);
       timer = setTimeout(() => giveUp.abort(), SILENCE_MS);
       rest = events(rest + value);
     }
+  } catch (error) {
+    if (giveUp.signal.reason === "unseen") return "unseen";
+    throw error;
   } finally {
     clearTimeout(timer);
+    clearTimeout(unseen);
+    document.removeEventListener("visibilitychange", look);
   }
+}
+
+/** Until somebody looks. */
+function seen() {
+  if (!document.hidden) return Promise.resolve();
+  return new Promise((resolve) => {
+    const look = () => {
+      if (document.hidden) return;
+      document.removeEventListener("visibilitychange", look);
+      resolve();
+    };
+    document.addEventListener("visibilitychange", look);
+  });
 }
 
 /** Takes whole events off the text; returns what is left of it. */

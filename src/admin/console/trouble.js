@@ -29,7 +29,7 @@ export class Troubles {
   draw(status) {
     this.status = status;
     const found = troubles(status);
-    const shown = this.all ? found : found.slice(0, ROWS);
+    const shown = this.all || found.length === ROWS + 1 ? found : found.slice(0, ROWS);
     set(this.root, "hidden", found.length === 0);
     keyed(
       this.list,

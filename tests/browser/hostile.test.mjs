@@ -28,6 +28,7 @@ unreadable = "keep"
 [source.qiscus]
 kind = "qiscus"
 auth = "none"
+unreadable = "keep"
 
 [destination.echo]
 kind          = "http"

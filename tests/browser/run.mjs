@@ -41,8 +41,8 @@ if (!existsSync(stamp) || readFileSync(stamp, "utf8") !== lock) {
   writeFileSync(stamp, lock);
 }
 
-rmSync(join(out, "screenshots"), { recursive: true, force: true });
 const asked = process.argv.slice(2);
+if (asked.length === 0) rmSync(join(out, "screenshots"), { recursive: true, force: true });
 const files = readdirSync(here)
   .filter((name) => name.endsWith(".test.mjs") && (asked.length === 0 || asked.some((word) => name.includes(word))))
   .sort();

@@ -114,6 +114,23 @@ for (const [name, size] of [
       await says(page, `${n} of ${n} done`);
     });
 
+    test("a job that runs is found again by a page that is opened later, and goes on without it", async () => {
+      const posts = Array.from({ length: 2000 }, (_, n) => n);
+      const post = async () => {
+        for (let n = posts.pop(); n !== undefined; n = posts.pop()) {
+          await stage.gateway.hook("shop", { topic: "bulk", order: { id: `B-${n % 50}` } });
+        }
+      };
+      await Promise.all([1, 2, 3, 4, 5, 6, 7, 8].map(post));
+      const owed = (await stage.row("ledger")).owed;
+      const { job } = await stage.gateway.api("jobs", { what: "replay", type: "bulk", to: ["ledger"] });
+      await page.reload();
+      await page.waitForSelector("#jobs .job:has-text('Replay events')");
+      await until("it is done", async () => (await stage.gateway.api(`jobs/${job.id}`)).state === "done", 60_000);
+      await page.waitForSelector(".notice:has-text('2,000 copies owed anew')");
+      assert.equal((await stage.row("ledger")).owed, owed + 2000);
+    });
+
     test("events are filtered, paged, replayed to where the operator says", async () => {
       for (let n = 0; n < 60; n += 1)
         await stage.gateway.hook("qiscus", comment({ room: 7000 + n, text: `number ${n}` }));

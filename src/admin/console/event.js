@@ -117,7 +117,7 @@ export function about(event) {
 
 /** Asks `explain` once it is there to be looked at. */
 function explanation(id) {
-  const box = h("div", { role: "status" }, h("p", { class: "soft" }, "Asking…"));
+  const box = h("div", {}, h("p", { class: "soft" }, "Asking…"));
   post(`explain?event=${segment(id)}`).then(
     (answer) => fill(box, explained(answer)),
     (error) => fill(box, problem(error)),

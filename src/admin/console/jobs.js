@@ -17,6 +17,7 @@ const WHAT = {
 
 let known = [];
 let timer = null;
+let failing = false;
 const listeners = new Set();
 
 /** Starts a job; throws what the API refuses. */
@@ -39,8 +40,11 @@ export async function poll() {
       if (before.get(job.id) === "running" && job.state !== "running") ended(job);
     }
     changed();
+    failing = false;
   } catch (error) {
-    if (error.status !== 0) notice(`Jobs: ${error.message}`, { tone: "bad" });
+    // The stream says that the gateway is gone; another error is said once.
+    if (error.status !== 0 && !failing) notice(`Jobs: ${error.message}`, { tone: "bad" });
+    failing = true;
   }
   if (known.some((job) => job.state === "running")) timer ??= setTimeout(poll, EVERY_MS);
 }

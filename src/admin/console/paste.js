@@ -3,7 +3,7 @@
 
 import { post, queryText } from "./api.js";
 import { problem } from "./dialog.js";
-import { fill, h } from "./dom.js";
+import { announce, fill, h } from "./dom.js";
 import { explained } from "./explain.js";
 
 /** `{root, sources(names)}`. */
@@ -26,7 +26,6 @@ export function tryBox() {
     class: "try-answer",
     role: "region",
     "aria-label": "Where it would go",
-    "aria-live": "polite",
   });
   const root = h(
     "form",
@@ -42,8 +41,9 @@ export function tryBox() {
               headers: explainHeaders(head.value),
             });
             fill(answer, explained(result, true));
+            announce([...answer.querySelectorAll("h3")].map((title) => title.textContent).join(". "));
           } catch (error) {
-            fill(answer, problem(error));
+            fill(answer, h("div", { role: "alert" }, problem(error)));
           }
         },
       },
@@ -88,6 +88,8 @@ function explainHeaders(text) {
     const name = cut > 0 ? line.slice(0, cut).trim().toLowerCase() : "";
     if (!/^[a-z0-9!#$%&'*+.^_`|~-]+$/.test(name))
       throw new Error(`Line ${index + 1} of the headers is not of the form Name: value.`);
+    if (/[^\t\x20-\x7e\x80-\xff]/.test(line))
+      throw new Error(`Line ${index + 1} has a letter that no header can carry.`);
     found[name === "content-type" ? name : `x-explain-${name}`] = line.slice(cut + 1).trim();
   }
   return found;

@@ -53,13 +53,13 @@ const SERVER: &[Key] = &[
     .such_as("\"127.0.0.1:9090\""),
     Key::new("data_dir", Shape::Filled, "The log, the dead letters, the links. Changing it needs a restart.")
         .or("\"data\""),
-    Key::new("tls", Shape::Table(TLS), "Serve HTTPS on `listen`; absent: plain HTTP, for a proxy in front."),
+    Key::new("tls", Shape::Either(&[Shape::Table(FILES), Shape::Table(BY_ACME)]), "Serve HTTPS on `listen`; absent: plain HTTP, for a proxy in front."),
     Key::new("admin_token", Shape::Secret, "What the admin address asks for, 32 bytes or more."),
     Key::new("proxies", Shape::Texts, "Proxies whose X-Forwarded-For is believed; absent: nobody's.")
         .such_as("[\"10.0.0.0/8\"]"),
 ];
 
-const TLS: &[Key] = &[
+const FILES: &[Key] = &[
     Key::new(
         "cert",
         Shape::Filled,
@@ -74,6 +74,63 @@ const TLS: &[Key] = &[
     )
     .required()
     .such_as("\"key.pem\""),
+];
+
+const BY_ACME: &[Key] = &[Key::new(
+    "acme",
+    Shape::Table(ACME),
+    "Certificates from an ACME server, renewed by themselves.",
+)
+.required()];
+
+const ACME: &[Key] = &[
+    Key::new(
+        "domain",
+        Shape::SomeTexts,
+        "The name that senders use, or a list of names.",
+    )
+    .required()
+    .such_as("\"hooks.acme.example\""),
+    Key::new(
+        "contact",
+        Shape::Filled,
+        "A mail address that the server may write to; absent: none.",
+    )
+    .such_as("\"ops@acme.example\""),
+    Key::new(
+        "directory",
+        Shape::Filled,
+        "The server's directory; absent: Let's Encrypt.",
+    )
+    .such_as("\"https://acme-v02.api.letsencrypt.org/directory\""),
+    Key::new(
+        "challenge",
+        Shape::Word(&["tls-alpn", "http"]),
+        "How the names are proven: on `listen`, or on `http_listen`.",
+    )
+    .or("\"tls-alpn\""),
+    Key::new(
+        "http_listen",
+        Shape::Filled,
+        "Where proofs are asked for with `challenge = \"http\"`.",
+    )
+    .or("\"0.0.0.0:80\""),
+    Key::new(
+        "ca",
+        Shape::Filled,
+        "A further authority to trust at the directory, a PEM file.",
+    )
+    .such_as("\"root.pem\""),
+    Key::new(
+        "eab",
+        Shape::Table(EAB),
+        "An account of the authority's own that ours is bound to.",
+    ),
+];
+
+const EAB: &[Key] = &[
+    Key::new("key_id", Shape::Filled, "What the authority calls it.").required(),
+    Key::new("hmac_key", Shape::Secret, "Its key, in base64url.").required(),
 ];
 
 const LIMITS: &[Key] = &[

@@ -349,136 +349,125 @@ fn changes(stage: &mut Stage) {
     stage.post("/api/v1/dead:retry", "", &json!({"all": true}));
 }
 
+/// Operation, path, body, status.
+type Wrong = (&'static str, &'static str, Option<&'static str>, u16);
+
+const WRONG: &[Wrong] = &[
+    ("GET /api/v1/status", "/api/v1/status?colour=red", None, 400),
+    ("GET /api/v1/events", "/api/v1/events?limit=0", None, 400),
+    (
+        "GET /api/v1/events",
+        "/api/v1/events?limit=1&limit=2",
+        None,
+        400,
+    ),
+    (
+        "GET /api/v1/events",
+        "/api/v1/events?since=yesterday",
+        None,
+        400,
+    ),
+    ("GET /api/v1/events", "/api/v1/events?tpye=a", None, 400),
+    ("GET /api/v1/events/{id}", "/api/v1/events/7", None, 400),
+    (
+        "GET /api/v1/events/{id}",
+        "/api/v1/events/00000000-0000-7000-8000-000000000000",
+        None,
+        404,
+    ),
+    ("GET /api/v1/dead", "/api/v1/dead?order=random", None, 400),
+    ("GET /api/v1/dead", "/api/v1/dead?reason=because", None, 400),
+    (
+        "GET /api/v1/dead/{id}",
+        "/api/v1/dead/99999999999999999999",
+        None,
+        400,
+    ),
+    ("GET /api/v1/dead/{id}", "/api/v1/dead/8", None, 404),
+    ("GET /api/v1/jobs/{id}", "/api/v1/jobs/1-1", None, 404),
+    (
+        "POST /api/v1/jobs/{id}:stop",
+        "/api/v1/jobs/1-1:stop",
+        Some("{}"),
+        404,
+    ),
+    (
+        "POST /api/v1/jobs",
+        "/api/v1/jobs",
+        Some(r#"{"what": "burn"}"#),
+        400,
+    ),
+    (
+        "POST /api/v1/jobs",
+        "/api/v1/jobs",
+        Some(r#"{"what": "replay", "all": true, "to": ["x"]}"#),
+        404,
+    ),
+    (
+        "POST /api/v1/dead:retry",
+        "/api/v1/dead:retry",
+        Some("{}"),
+        400,
+    ),
+    (
+        "POST /api/v1/dead:retry",
+        "/api/v1/dead:retry",
+        Some(r#"{"ids": [], "after": "x"}"#),
+        400,
+    ),
+    (
+        "POST /api/v1/reload",
+        "/api/v1/reload",
+        Some(r#"{"now": true}"#),
+        400,
+    ),
+    ("POST /api/v1/explain", "/api/v1/explain", None, 400),
+    (
+        "POST /api/v1/links:set",
+        "/api/v1/links:set",
+        Some(r#"{"links": [{}]}"#),
+        400,
+    ),
+    (
+        "POST /api/v1/backfill",
+        "/api/v1/backfill",
+        Some(r#"{"source": 1, "conversation": "1"}"#),
+        400,
+    ),
+    (
+        "GET /api/v1/destinations/{name}",
+        "/api/v1/destinations/gone",
+        None,
+        404,
+    ),
+    (
+        "GET /api/v1/destinations/{name}/history",
+        "/api/v1/destinations/%c3%a9/history",
+        None,
+        404,
+    ),
+];
+
 #[test]
 fn what_is_wrong_is_answered_as_the_document_says() {
     let mut stage = Stage::start();
-    let big = json!({"ids": vec!["1"; 20_000]});
-    let event = "00000000-0000-7000-8000-000000000000";
-    for (operation, path, body, status) in [
-        ("GET /api/v1/status", "/api/v1/status?colour=red", None, 400),
-        ("GET /api/v1/events", "/api/v1/events?limit=0", None, 400),
-        (
-            "GET /api/v1/events",
-            "/api/v1/events?limit=1&limit=2",
-            None,
-            400,
-        ),
-        (
-            "GET /api/v1/events",
-            "/api/v1/events?since=yesterday",
-            None,
-            400,
-        ),
-        ("GET /api/v1/events", "/api/v1/events?tpye=a", None, 400),
-        ("GET /api/v1/events/{id}", "/api/v1/events/7", None, 400),
-        (
-            "GET /api/v1/events/{id}",
-            &format!("/api/v1/events/{event}"),
-            None,
-            404,
-        ),
-        ("GET /api/v1/dead", "/api/v1/dead?order=random", None, 400),
-        ("GET /api/v1/dead", "/api/v1/dead?reason=because", None, 400),
-        (
-            "GET /api/v1/dead/{id}",
-            "/api/v1/dead/99999999999999999999",
-            None,
-            400,
-        ),
-        ("GET /api/v1/dead/{id}", "/api/v1/dead/8", None, 404),
-        ("GET /api/v1/jobs/{id}", "/api/v1/jobs/1-1", None, 404),
-        (
-            "POST /api/v1/jobs/{id}:stop",
-            "/api/v1/jobs/1-1:stop",
-            Some(json!({})),
-            404,
-        ),
-        (
-            "POST /api/v1/jobs",
-            "/api/v1/jobs",
-            Some(json!({"what": "burn"})),
-            400,
-        ),
-        (
-            "POST /api/v1/jobs",
-            "/api/v1/jobs",
-            Some(json!({"what": "replay", "all": true, "to": ["x"]})),
-            404,
-        ),
-        (
-            "POST /api/v1/dead:retry",
-            "/api/v1/dead:retry",
-            Some(json!({})),
-            400,
-        ),
-        (
-            "POST /api/v1/dead:drop",
-            "/api/v1/dead:drop",
-            Some(big),
-            413,
-        ),
-        (
-            "POST /api/v1/reload",
-            "/api/v1/reload",
-            Some(json!({"now": true})),
-            400,
-        ),
-        ("POST /api/v1/explain", "/api/v1/explain", None, 400),
-        (
-            "POST /api/v1/links:set",
-            "/api/v1/links:set",
-            Some(json!({"links": [{}]})),
-            400,
-        ),
-        (
-            "POST /api/v1/backfill",
-            "/api/v1/backfill",
-            Some(json!({"source": 1, "conversation": "1"})),
-            400,
-        ),
-        (
-            "GET /api/v1/destinations/{name}",
-            "/api/v1/destinations/gone",
-            None,
-            404,
-        ),
-        (
-            "GET /api/v1/destinations/{name}/history",
-            "/api/v1/destinations/%c3%a9/history",
-            None,
-            404,
-        ),
-    ] {
-        let answer = stage.call(operation, path, body.as_ref(), status);
-        assert!(
-            answer["detail"]
-                .as_str()
-                .is_some_and(|said| said.len() > 10),
-            "{answer}"
-        );
+    for (operation, path, body, status) in WRONG {
+        let body: Option<Value> = body.map(|body| serde_json::from_str(body).unwrap());
+        let answer = stage.call(operation, path, body.as_ref(), *status);
+        let said = answer["detail"].as_str();
+        assert!(said.is_some_and(|said| said.len() > 10), "{answer}");
     }
+    let (drop, many) = ("/api/v1/dead:drop", json!({"ids": vec!["1"; 20_000]}));
+    stage.call(&format!("POST {drop}"), drop, Some(&many), 413);
     let gateway = &stage.gateway;
-    let form = [(
-        "content-type".to_owned(),
-        "application/x-www-form-urlencoded".to_owned(),
-    )];
-    let answer = ask(
-        gateway.admin,
-        "POST",
-        "/api/v1/dead:drop",
-        &form,
-        b"all=true",
-    )
-    .unwrap();
+    let kind = "application/x-www-form-urlencoded".to_owned();
+    let form = [("content-type".to_owned(), kind)];
+    let answer = ask(gateway.admin, "POST", drop, &form, b"all=true").unwrap();
     assert_eq!(answer.status, 415);
     std::fs::write(gateway.file(), "nonsense = [").unwrap();
-    let complaints = stage.call(
-        "POST /api/v1/reload",
-        "/api/v1/reload",
-        Some(&json!({})),
-        422,
-    );
-    let checked = stage.call("POST /api/v1/check", "/api/v1/check", Some(&json!({})), 200);
+    let (reload, check) = ("/api/v1/reload", "/api/v1/check");
+    let complaints = stage.call(&format!("POST {reload}"), reload, Some(&json!({})), 422);
+    let checked = stage.call(&format!("POST {check}"), check, Some(&json!({})), 200);
     assert_eq!(complaints, checked, "check says what a reload would say");
     assert!(checked["complaints"][0]["message"].is_string(), "{checked}");
 }

@@ -1,9 +1,9 @@
 //! The stream of `live`: one task looks, for all who listen, and only while
 //! somebody does.
 //!
-//! It looks every [`PERIOD`], and says what it saw when that differs from what
-//! it said last, or after [`SILENCE_MAX`]. Each reader holds at most one line
-//! that it has not taken yet; who takes nothing for [`PATIENCE`] is hung up on.
+//! It looks every half second, and says what it saw when that differs from what
+//! it said last, or after ten seconds. Each reader holds at most one line
+//! that it has not taken yet; who takes nothing for 30 s is hung up on.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};

@@ -161,10 +161,10 @@ fn nearly(text: &str, default: SocketAddr) -> Option<SocketAddr> {
         .map_or(String::new(), |(ip, port)| format!("[{ip}]:{port}"));
     let tries = [
         plain.to_owned(),
+        six,
         format!("{host}:{}", plain.trim_start_matches(':')),
         format!("{plain}:{port}"),
         format!("[{plain}]:{port}"),
-        six,
     ];
     tries.iter().find_map(|one| one.parse().ok())
 }

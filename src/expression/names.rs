@@ -191,6 +191,9 @@ fn advised(malformed: &Malformed, help: &str) -> (String, String) {
     if let Some(missing) = said.strip_prefix("unexpected end of input, expected ") {
         let help = match missing {
             "expression" => help.to_owned(),
+            "identifier or integer" => {
+                "write a name behind the dot, such as message.text".to_owned()
+            }
             missing => format!("write the {missing}"),
         };
         return ("it ends too early".to_owned(), help);

@@ -91,9 +91,7 @@ impl UrlTemplate {
                 }
             }
         }
-        let rest = ["http://", "https://"].map(|scheme| model.strip_prefix(scheme));
-        let written = rest.into_iter().flatten().next();
-        if written.is_none_or(|rest| rest.starts_with('/')) {
+        if !begins_with_host(&model) {
             return Err(complain(
                 "it must start with http:// or https:// and a host",
                 whole,
@@ -234,6 +232,13 @@ pub fn typed_in(text: &str) -> Option<(&str, Range<usize>)> {
         at += pair.len() + 1;
     }
     None
+}
+
+/// Parsers mend `https:/host` and take it; an operator has slipped.
+fn begins_with_host(text: &str) -> bool {
+    let rest = ["http://", "https://"].map(|scheme| text.strip_prefix(scheme));
+    let written = rest.into_iter().flatten().next();
+    written.is_some_and(|rest| !rest.starts_with('/'))
 }
 
 enum Place {

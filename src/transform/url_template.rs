@@ -91,19 +91,14 @@ impl UrlTemplate {
                 }
             }
         }
+        let no_host = "it must start with http:// or https:// and a host";
         if !begins_with_host(&model) {
-            return Err(complain(
-                "it must start with http:// or https:// and a host",
-                whole,
-            ));
+            return Err(complain(no_host, whole));
         }
         let model = Url::parse(&model)
             .map_err(|error| complain(&format!("it is no URL: {error}"), whole.clone()))?;
-        if !matches!(model.scheme(), "http" | "https") || model.host().is_none() {
-            return Err(complain(
-                "must start with http:// or https:// and a host",
-                whole,
-            ));
+        if model.host().is_none() {
+            return Err(complain(no_host, whole));
         }
         if !model.username().is_empty() || model.password().is_some() {
             return Err(complain(

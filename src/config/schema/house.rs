@@ -111,13 +111,13 @@ const ACME: &[Key] = &[
     .or("\"tls-alpn\""),
     Key::new(
         "http_listen",
-        Shape::Filled,
+        Shape::Text,
         "Where proofs are asked for with `challenge = \"http\"`.",
     )
     .or("\"0.0.0.0:80\""),
     Key::new(
         "ca",
-        Shape::Filled,
+        Shape::Text,
         "A further authority to trust at the directory, a PEM file.",
     )
     .such_as("\"root.pem\""),

@@ -40,6 +40,9 @@ fn guarded(receiver: &Receiver) -> Gateway {
     ] {
         assert_eq!(admitted(&gateway, "POST", path, body).status, 200);
     }
+    eventually("the pause to be in force", Duration::from_secs(10), || {
+        (state(&gateway)[0][1][3] == "operator").then_some(())
+    });
     gateway
 }
 

@@ -7,6 +7,8 @@
 
 import { asShown, INVISIBLE } from "./visible.js";
 
+/** After so many marks in a row. */
+const PILE = /(?<=\p{M}{8})(?=\p{M})/u;
 const SVG = "http://www.w3.org/2000/svg";
 
 /** Attributes that are read by people, so that hidden letters show in them. */
@@ -67,19 +69,26 @@ function nodes(children) {
 
 /** A text as nodes, where what cannot be seen is drawn by its number. */
 function letters(text) {
-  if (text.search(INVISIBLE) < 0) return [document.createTextNode(text)];
+  if (text.search(INVISIBLE) < 0) return piles(text);
   const found = [];
   let from = 0;
   for (const match of text.matchAll(INVISIBLE)) {
-    if (match.index > from) found.push(document.createTextNode(text.slice(from, match.index)));
+    if (match.index > from) found.push(...piles(text.slice(from, match.index)));
     const mark = document.createElement("span");
     mark.className = "hidden-letter";
     mark.textContent = asShown(match[0]);
     found.push(mark);
     from = match.index + match[0].length;
   }
-  if (from < text.length) found.push(document.createTextNode(text.slice(from)));
+  if (from < text.length) found.push(...piles(text.slice(from)));
   return found;
+}
+
+/** A pile of marks on one letter is one word to the browser, as wide as it likes; here it may break. */
+function piles(text) {
+  if (text.search(PILE) < 0) return [document.createTextNode(text)];
+  const parts = text.split(PILE).map((part) => document.createTextNode(part));
+  return parts.flatMap((part, index) => (index === 0 ? [part] : [document.createElement("wbr"), part]));
 }
 
 /** Words of a stranger: kept apart from ours in direction and in width. */

@@ -57,6 +57,19 @@ fn queried(text: &str) -> Vec<(String, BTreeSet<String>)> {
     starts.map(|(at, _)| series(&text[at..])).collect()
 }
 
+/// A gateway that webhooks come to by TLS.
+fn by_tls() -> Gateway {
+    let mut gateway = Gateway::prepare("");
+    let made = rcgen::generate_simple_self_signed(["hooks.acme.example".to_owned()]).unwrap();
+    gateway.secret("cert.pem", &made.cert.pem());
+    gateway.secret("key.pem", &made.signing_key.serialize_pem());
+    let tls = "tls = { cert = \"cert.pem\", key = \"key.pem\" }\ndata_dir";
+    let text = gateway.text("").replacen("data_dir", tls, 1);
+    std::fs::write(gateway.file(), text).unwrap();
+    gateway.run();
+    gateway
+}
+
 #[test]
 fn every_metric_of_the_rules_and_the_dashboard_is_exposed_with_its_labels() {
     let receiver = Receiver::start();
@@ -67,7 +80,8 @@ fn every_metric_of_the_rules_and_the_dashboard_is_exposed_with_its_labels() {
     assert_eq!(qiscus(gateway.ingress, &message(1, "a", "a")).status, 200);
     receiver.gets(1);
     gateway.drained(std::time::Duration::from_secs(20));
-    let exposed = families(&gateway.get("/metrics").text());
+    let mut exposed = families(&gateway.get("/metrics").text());
+    exposed.extend(families(&by_tls().get("/metrics").text()));
     // What a scrape adds.
     let added: BTreeSet<String> = ["instance", "job"].map(str::to_owned).into();
     let mut named = BTreeSet::new();

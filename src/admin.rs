@@ -119,10 +119,11 @@ fn unknown_destination(house: &House, name: &str) -> Refusal {
 }
 
 /// Names by which a browser may call an admin address: rebinding attacks come
-/// with another one.
-pub fn host_names(address: SocketAddr) -> Vec<String> {
+/// with another one. `more` are those of `server.admin_names`.
+pub fn host_names(address: SocketAddr, more: &[String]) -> Vec<String> {
     let port = address.port();
-    let mut hosts = vec![address.to_string()];
+    let mut hosts = more.to_vec();
+    hosts.push(address.to_string());
     if address.ip().is_loopback() || address.ip().is_unspecified() {
         hosts.extend([
             format!("localhost:{port}"),

@@ -75,6 +75,8 @@ pub struct Server {
     pub admin: SocketAddr,
     pub tls: Option<TlsFrom>,
     pub admin_token: Option<Secret>,
+    /// Further names that the admin address may be called by.
+    pub admin_names: Vec<String>,
     pub proxies: Vec<IpNet>,
 }
 

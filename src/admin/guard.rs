@@ -43,12 +43,12 @@ fn check(
     }
     let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let host = text(header::HOST).unwrap_or_default();
-    let own = hosts.iter().any(|known| known.eq_ignore_ascii_case(host));
+    let own = hosts.iter().any(|known| is_called(host, known));
     let ours = own || (token.is_some() && cannot_be_a_strangers(host));
     if !ours {
         return Err(Refusal::new(
             StatusCode::MISDIRECTED_REQUEST,
-            "this Host is not one of the admin address's names",
+            "this Host is not one of the admin address's names; server.admin_names adds one",
         ));
     }
     if *method == Method::GET && is_page(path) {
@@ -72,6 +72,15 @@ fn check(
         ));
     }
     Ok(Admitted::Caller)
+}
+
+/// A name that is known without a port may be called by any.
+fn is_called(host: &str, known: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, _port)) if !known.contains(':') => name,
+        _ => host,
+    };
+    known.eq_ignore_ascii_case(name)
 }
 
 /// The console's own files: no data is in them.

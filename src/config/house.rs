@@ -52,6 +52,7 @@ fn default_server() -> Server {
         admin: ADMIN,
         tls: None,
         admin_token: None,
+        admin_names: Vec::new(),
         proxies: Vec::new(),
     }
 }
@@ -64,6 +65,7 @@ fn server(fields: &mut Fields<'_, '_>) -> (Server, PathBuf) {
         .filter(|text| filled(fields, "data_dir", text));
     let tls = tls::read(fields, listen, admin);
     let admin_token = fields.secret("admin_token");
+    let admin_names = admin_names(fields);
     let proxies = proxies(fields);
     if let Some(token) = &admin_token
         && token.value.expose().len() < TOKEN_BYTES_MIN
@@ -100,6 +102,7 @@ fn server(fields: &mut Fields<'_, '_>) -> (Server, PathBuf) {
         admin,
         tls,
         admin_token: admin_token.map(|token| token.value),
+        admin_names,
         proxies,
     };
     (
@@ -195,6 +198,22 @@ pub(super) fn pem(fields: &mut Fields<'_, '_>, path: &At<String>) -> Option<Path
             None
         }
     }
+}
+
+fn admin_names(fields: &mut Fields<'_, '_>) -> Vec<String> {
+    let mut names = Vec::new();
+    for text in fields.texts("admin_names") {
+        let name = text.value.to_ascii_lowercase();
+        if tls::host_name(&name).is_ok() {
+            names.push(name);
+        } else {
+            let message = format!("\"{}\" is no host name", text.value);
+            let help =
+                "each name alone, as in \"hookfan.acme.example\": no scheme, port, path or `*`";
+            fields.error(text.span, message, Some(help.into()));
+        }
+    }
+    names
 }
 
 fn proxies(fields: &mut Fields<'_, '_>) -> Vec<IpNet> {

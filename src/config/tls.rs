@@ -119,7 +119,7 @@ fn domains(fields: &mut Fields<'_, '_>) -> Option<Vec<String>> {
 }
 
 /// Whether a certificate can be asked for this name; if not, why and what then.
-fn host_name(name: &str) -> Result<(), (&'static str, &'static str)> {
+pub(super) fn host_name(name: &str) -> Result<(), (&'static str, &'static str)> {
     const NO_NAME: &str = "is no host name";
     if name.starts_with("*.") {
         return Err((

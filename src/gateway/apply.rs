@@ -180,7 +180,7 @@ impl Gateway {
             texts,
             warnings: warnings.to_json(),
             admin_token: self.fixed.server.admin_token.clone(),
-            hosts: crate::admin::host_names(self.admin),
+            hosts: crate::admin::host_names(self.admin, &self.fixed.server.admin_names),
         }));
         for (name, source) in &self.fixed.sources {
             if source.auth.accepts_anybody() {

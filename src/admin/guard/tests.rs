@@ -14,7 +14,7 @@ fn verdict_at(
     for (name, value) in given {
         headers.append(*name, http::HeaderValue::from_static(value));
     }
-    let hosts = [HOST.to_owned(), "localhost:9090".to_owned()];
+    let hosts = [HOST, "localhost:9090", "console.acme.example"].map(str::to_owned);
     match check(method, path, &headers, token, &hosts) {
         Ok(_) => 200,
         Err(refusal) => refusal.status.as_u16(),
@@ -30,6 +30,10 @@ fn a_foreign_host_is_misdirected() {
     for (host, expected) in [
         (HOST, 200),
         ("LOCALHOST:9090", 200),
+        ("console.acme.example", 200),
+        ("Console.acme.example:8443", 200),
+        ("x.console.acme.example", 421),
+        ("console.acme.example.evil.example", 421),
         ("evil.example", 421),
         ("evil.example:9090", 421),
         ("127.0.0.1:9091", 421),

@@ -55,6 +55,8 @@ const SERVER: &[Key] = &[
         .or("\"data\""),
     Key::new("tls", Shape::Either(&[Shape::Table(FILES), Shape::Table(BY_ACME)]), "Serve HTTPS on `listen`; absent: plain HTTP, for a proxy in front."),
     Key::new("admin_token", Shape::Secret, "What the admin address asks for, 32 bytes or more."),
+    Key::new("admin_names", Shape::Texts, "Further names that the admin address may be called by, through a proxy.")
+        .such_as("[\"hookfan.acme.example\"]"),
     Key::new("proxies", Shape::Texts, "Proxies whose X-Forwarded-For is believed; absent: nobody's.")
         .such_as("[\"10.0.0.0/8\"]"),
 ];

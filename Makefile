@@ -18,7 +18,7 @@ fmt:
 
 lint:
 	$(CARGO) clippy --locked --all-targets -- -D warnings
-	$(CARGO) clippy --locked --all-targets --all-features -- -D warnings
+	$(CARGO) clippy --locked --lib --all-features -- -D warnings
 
 unit:
 	$(CARGO) test --locked

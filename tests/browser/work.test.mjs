@@ -161,6 +161,10 @@ for (const [name, size] of [
       await page.waitForSelector("dialog", { state: "detached" });
       await until("sixty more are owed", async () => (await stage.row("archive")).owed === owed + 60);
       const analytics = await stage.row("analytics");
+      await visit(page, "events?key=qiscus/1375620", "tbody tr");
+      await until("only its own rows", () =>
+        page.$$eval("tbody tr", (rows) => rows.every((row) => row.textContent.includes("1375620"))),
+      );
       await page.locator("tbody input[type=checkbox]").first().check();
       await act("text=Replay 1 event…", /Replay 1/);
       await until(

@@ -55,7 +55,7 @@ export function chart({ title, series, times, unit }) {
         .map(
           (run) =>
             run.map(([index, value], at) => `${at ? "L" : "M"}${x(index).toFixed(1)} ${y(value).toFixed(1)}`).join("") +
-            (run.length === 1 ? "h1" : ""),
+            (run.length === 1 ? "h0.01" : ""),
         )
         .join("");
       const area =

@@ -138,6 +138,9 @@ export function list(spec, route) {
       query = now.query;
       chosen.clear();
       form.show();
+      // The links to other pages are the old query's until the answer is there.
+      drawn = null;
+      fill(foot);
       refresh();
       announce(`${spec.title}: filter changed`);
       return true;

@@ -132,6 +132,8 @@ fn a_dead_letter_is_listed_shown_and_retried() {
         ),
         (&2.into(), &1.into(), &1.into(), &0.into())
     );
+    let told = "\"message\":\"operator.acted\",\"deed\":\"DeadRetry\"";
+    assert!(gateway.log().contains(told), "{}", gateway.log());
 }
 
 /// A template that fails names the expression and the missing name, and the

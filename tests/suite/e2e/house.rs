@@ -152,7 +152,7 @@ fn the_first_delivery_of_the_readme_works() {
     let webhook = block("json", "post_comment_mobile");
     std::fs::write(gateway.folder.path().join("webhook.json"), &webhook).unwrap();
     gateway.run();
-    let commands = block("sh", "hookfan send");
+    let commands = block("sh", "hookfan check ") + &block("sh", "hookfan send");
     for command in commands
         .lines()
         .filter(|line| line.starts_with("hookfan ") && !line.contains('&'))

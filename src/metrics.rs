@@ -4,10 +4,12 @@
 //! What must add up across restarts (owed, delivered, dead, dropped, pending)
 //! is not counted here but set from the log's accounts at each scrape.
 
+mod text;
+
 use prometheus::core::Collector;
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry, TextEncoder,
+    Opts, Registry,
 };
 
 /// What `connections_refused_total` tells apart.
@@ -368,8 +370,7 @@ impl Metrics {
 
     /// The exposition in Prometheus' text format.
     pub fn render(&self) -> String {
-        let text = TextEncoder::new().encode_to_string(&self.registry.gather());
-        text.unwrap_or_else(|error| format!("# {error}\n"))
+        text::of(&self.registry.gather())
     }
 }
 

@@ -259,7 +259,14 @@ impl Log {
     /// Makes events of one webhook durable, all or none, and owed to their
     /// destinations. Returns after the fdatasync that covers them.
     pub async fn append(&self, events: Vec<Accepted>) -> Result<Vec<Receipt>, AppendError> {
-        let origin = Origin::Accepted;
+        self.append_as(Origin::Accepted, events).await
+    }
+
+    async fn append_as(
+        &self,
+        origin: Origin,
+        events: Vec<Accepted>,
+    ) -> Result<Vec<Receipt>, AppendError> {
         self.shared()
             .ask(|reply| Command::Append {
                 events,

@@ -101,15 +101,7 @@ impl Log {
             event: stored.event.clone(),
             owed,
         }];
-        let origin = Origin::Replayed;
-        self.shared()
-            .ask(|reply| Command::Append {
-                events,
-                origin,
-                reply,
-            })
-            .await
-            .map(drop)
+        self.append_as(Origin::Replayed, events).await.map(drop)
     }
 
     /// Reads files where reading may block.

@@ -94,25 +94,21 @@ export function tray(root) {
   });
 }
 
+/** A button that stops a job after the step it is in. */
+function stopper(job, text) {
+  const click = () =>
+    tried(async () => {
+      await post(`jobs/${segment(job.id)}:stop`, {});
+      poll();
+    });
+  return h("button", { class: "button small", type: "button", on: { click } }, text);
+}
+
 /** One job: what, how far, and how to stop it. */
 function card(job) {
   const figure = h("span", { class: "job-figure" });
   const bar = h("progress", { max: 1, "aria-label": title(job) });
-  const stop = h(
-    "button",
-    {
-      class: "button small",
-      type: "button",
-      on: {
-        click: () =>
-          tried(async () => {
-            await post(`jobs/${segment(job.id)}:stop`, {});
-            poll();
-          }),
-      },
-    },
-    "Stop",
-  );
+  const stop = stopper(job, "Stop");
   const element = h(
     "div",
     { class: "job" },
@@ -215,21 +211,6 @@ function row(job) {
       seconds !== null && ` · took ${seconds < 1 ? "under a second" : age(seconds)}`,
     ),
     job.error && h("p", { class: "problem" }, shape("fail"), said(job.error)),
-    job.state === "running" &&
-      h(
-        "button",
-        {
-          class: "button small",
-          type: "button",
-          on: {
-            click: () =>
-              tried(async () => {
-                await post(`jobs/${segment(job.id)}:stop`, {});
-                poll();
-              }),
-          },
-        },
-        "Stop after this step",
-      ),
+    job.state === "running" && stopper(job, "Stop after this step"),
   );
 }

@@ -9,10 +9,9 @@ use tokio::time::Instant;
 
 use super::{LastError, State};
 use crate::clock::Timestamp;
-use crate::event::{DestinationName, EventId};
+use crate::event::{DestinationName, Event, EventId};
 use crate::metrics::Metrics;
 use crate::settle::{Outcome, Settlement, Verdict};
-use crate::trace::Trace;
 
 /// One worker's voice. The series are looked up once, not per attempt.
 #[derive(Debug)]
@@ -33,8 +32,7 @@ pub(super) struct Report {
 /// One attempt that has been judged.
 #[derive(Debug)]
 pub(super) struct Judged<'a> {
-    pub event: EventId,
-    pub trace: Option<Trace>,
+    pub event: &'a Event,
     pub attempt: u32,
     pub outcome: &'a Outcome,
     pub took: Duration,
@@ -128,7 +126,6 @@ impl Report {
     pub(super) fn judged(&self, judged: &Judged<'_>) {
         let Judged {
             event,
-            trace,
             attempt,
             outcome,
             took,
@@ -158,11 +155,10 @@ impl Report {
         };
         let took_ms = millis(*took);
         let (outcome, status) = (outcome.label(), outcome.status());
-        let trace = trace.map(tracing::field::display);
         if failed {
-            tracing::info!(destination = %self.name, %event, attempt, outcome, status, took_ms, verdict, trace, "attempt.judged");
+            tracing::info!(destination = %self.name, event = %event.id, attempt, outcome, status, took_ms, verdict, trace = event.trace().map(tracing::field::display), "attempt.judged");
         } else {
-            tracing::debug!(destination = %self.name, %event, attempt, outcome, status, took_ms, verdict, trace, "attempt.judged");
+            tracing::debug!(destination = %self.name, event = %event.id, attempt, outcome, status, took_ms, verdict, trace = event.trace().map(tracing::field::display), "attempt.judged");
         }
     }
 

@@ -169,8 +169,7 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
         let verdict = judge(&self.destination.retry, outcome, tried);
         let event = &delivery.stored.event;
         self.report.judged(&Judged {
-            event: event.id,
-            trace: event.trace(),
+            event,
             attempt: number,
             outcome,
             took,

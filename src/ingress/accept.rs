@@ -75,11 +75,9 @@ impl Door {
         };
         let ingress = &self.ingress;
         let batch = ingress.batch(front, source, &passage, readings).await?;
-        let trace = came_with(&passage.headers);
         let receipts = self.append(front, batch, admitted.share).await?;
         let taken = taken(&receipts);
-        let took_ms = arrival.first_byte_at.elapsed().as_millis();
-        tracing::debug!(source = %source.name, id = taken.id.map(tracing::field::display), events = receipts.len(), deliveries = taken.deliveries, duplicate = taken.duplicate, took_ms, trace = trace.map(tracing::field::display), "event.accepted");
+        tracing::debug!(source = %source.name, id = taken.id.map(tracing::field::display), events = receipts.len(), deliveries = taken.deliveries, duplicate = taken.duplicate, took_ms = arrival.first_byte_at.elapsed().as_millis(), trace = came_with(&passage.headers).map(tracing::field::display), "event.accepted");
         Ok(taken.answer())
     }
 

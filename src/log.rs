@@ -267,13 +267,7 @@ impl Log {
         origin: Origin,
         events: Vec<Accepted>,
     ) -> Result<Vec<Receipt>, AppendError> {
-        self.shared()
-            .ask(|reply| Command::Append {
-                events,
-                origin,
-                reply,
-            })
-            .await
+        self.shared().append(events, origin).await
     }
 
     /// A destination's place in the log; opens an account for a new name (which
@@ -400,9 +394,9 @@ impl Log {
             }
             let (tell, ended) = oneshot::channel();
             queue.waiting.push(tell);
+            self.shared().rouse(queue);
             ended
         };
-        self.shared().wake.notify_one();
         let _ended_either_way = ended.await;
     }
 

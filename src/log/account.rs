@@ -29,6 +29,8 @@ pub(super) const UPCOMING_BYTES_MAX: u64 = 1024 * 1024;
 /// Settlements of one destination that a crash may forget, at most: with so
 /// many, its reader waits for a sync.
 pub(super) const UNSYNCED_SETTLEMENTS_MAX: usize = 64;
+/// With so many of them there is a sync, so that the reader need not wait.
+pub(super) const UNSYNCED_SETTLEMENTS_ENOUGH: usize = UNSYNCED_SETTLEMENTS_MAX / 2;
 
 /// A copy that was read (or never left memory) and waits to be handed out.
 #[derive(Debug)]

@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{
     Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
 };
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::account::Account;
+use super::account::{Account, UNSYNCED_SETTLEMENTS_ENOUGH};
 use super::dead::DeadLog;
 use super::disk::{Disk, monotonic};
 use super::ledger::Open;
@@ -83,9 +83,35 @@ pub(super) struct Settling {
     pub(super) open: Open,
 }
 
+impl Command {
+    /// Nobody waits for it: it rides with the next batch.
+    const fn rides(&self) -> bool {
+        matches!(
+            self,
+            Self::Retry { .. } | Self::Settle(_) | Self::Pause { .. } | Self::Lost { .. }
+        )
+    }
+}
+
+/// What the writer thread sleeps for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Sleep {
+    #[default]
+    Awake,
+    /// Anything to do.
+    ForWork,
+    /// There is work, and more of it may come for the same sync.
+    ForCompany,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     pub(super) commands: Vec<Command>,
+    /// Appends among them.
+    pub(super) appends: usize,
+    /// What is here waits for no company.
+    pub(super) due: bool,
+    pub(super) sleep: Sleep,
     pub(super) closed: bool,
     /// Told when the writer thread has ended.
     pub(super) waiting: Vec<oneshot::Sender<()>>,
@@ -191,13 +217,89 @@ impl Shared {
         if queue.closed || self.poison.is_cancelled() {
             return false;
         }
-        let first = queue.commands.is_empty();
+        queue.due |= !command.rides() || queue.commands.len() >= COMMANDS_AT_ONCE;
         queue.commands.push(command);
-        drop(queue);
-        if first {
+        self.rouse(queue);
+        true
+    }
+
+    /// Wakes the writer thread if it sleeps for what there is.
+    pub(super) fn rouse(&self, mut queue: MutexGuard<'_, Queue>) {
+        let wake = match queue.sleep {
+            Sleep::Awake => false,
+            Sleep::ForWork => true,
+            Sleep::ForCompany => queue.due || queue.closed,
+        };
+        if wake {
+            queue.sleep = Sleep::Awake;
+            drop(queue);
             self.wake.notify_one();
         }
-        true
+    }
+
+    /// The writer thread's sleep, for as long as `still` holds and at most so
+    /// long.
+    pub(super) fn sleep<'a>(
+        &'a self,
+        mut queue: MutexGuard<'a, Queue>,
+        sleep: Sleep,
+        at_most: Duration,
+        still: impl Fn(&Queue) -> bool,
+    ) -> MutexGuard<'a, Queue> {
+        if still(&queue) {
+            // Said at each look: who is woken for nothing sleeps on.
+            let waited = self.wake.wait_timeout_while(queue, at_most, |queue| {
+                queue.sleep = sleep;
+                still(queue)
+            });
+            queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+            queue.sleep = Sleep::Awake;
+        }
+        queue
+    }
+
+    /// Hands over the events of one webhook and waits for their sync. The first
+    /// append of a batch waits until no other is about to come: a gateway with
+    /// nothing else to do syncs at once, and a busy one once for many.
+    pub(super) async fn append(
+        &self,
+        events: Vec<Accepted>,
+        origin: Origin,
+    ) -> Result<Vec<Receipt>, AppendError> {
+        let (reply, answer) = oneshot::channel();
+        let append = Command::Append {
+            events,
+            origin,
+            reply,
+        };
+        let first = {
+            let mut queue = lock(&self.queue);
+            if queue.closed || self.poison.is_cancelled() {
+                return Err(self.why_not());
+            }
+            queue.commands.push(append);
+            queue.appends += 1;
+            queue.appends == 1
+        };
+        if first {
+            self.gather().await;
+        }
+        answer.await.unwrap_or_else(|_| Err(self.why_not()))
+    }
+
+    /// Lets every task that is ready have its turn, for as long as that brings
+    /// more appends.
+    async fn gather(&self) {
+        let _tells = Gathered(self);
+        let mut before = 1;
+        loop {
+            tokio::task::yield_now().await;
+            let appends = lock(&self.queue).appends;
+            if appends <= before || appends >= APPENDS_AT_ONCE {
+                return;
+            }
+            before = appends;
+        }
     }
 
     /// Asks the writer thread and waits for its answer.
@@ -277,6 +379,25 @@ impl Shared {
     }
 }
 
+/// Tells the writer thread that a batch is complete, however its gathering ended.
+struct Gathered<'a>(&'a Shared);
+
+impl Drop for Gathered<'_> {
+    fn drop(&mut self) {
+        let mut queue = lock(&self.0.queue);
+        // The writer may have taken them meanwhile.
+        if queue.appends > 0 {
+            queue.due = true;
+            self.0.rouse(queue);
+        }
+    }
+}
+
+/// Appends that one sync gathers, at most.
+const APPENDS_AT_ONCE: usize = 64;
+/// Facts that wait for company, at most.
+const COMMANDS_AT_ONCE: usize = UNSYNCED_SETTLEMENTS_ENOUGH;
+
 /// What keeps the writer thread going.
 #[derive(Debug)]
 pub(super) struct Handle {
@@ -285,8 +406,9 @@ pub(super) struct Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        lock(&self.shared.queue).closed = true;
-        self.shared.wake.notify_one();
+        let mut queue = lock(&self.shared.queue);
+        queue.closed = true;
+        self.shared.rouse(queue);
     }
 }
 

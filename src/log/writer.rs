@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::account::{Account, UNSYNCED_SETTLEMENTS_MAX};
+use super::account::{Account, UNSYNCED_SETTLEMENTS_ENOUGH};
 use super::checkpoint::Unfinished;
 use super::dead::Letter;
 use super::dedupe::Dedupe;
@@ -16,13 +16,15 @@ use super::disk::monotonic;
 use super::record::{Fact, Frame, Retrying};
 use super::retain::WallClock;
 use super::segment::Segment;
-use super::state::{Command, Queue, Reply, Settling, Shared};
+use super::state::{Command, Queue, Reply, Settling, Shared, Sleep};
 use super::{Attempt, Receipt, Stored, lock};
 use crate::clock::Timestamp;
 use crate::event::Offset;
 
 /// How long a fact may wait for a sync.
 const UNSYNCED_MAX: Duration = Duration::from_secs(1);
+/// How long facts wait for the next append before they are written without it.
+const COMPANY_MAX: Duration = Duration::from_millis(10);
 const HOUSEKEEPING: Duration = Duration::from_secs(10);
 
 /// The disk failed, and nothing it says can be believed any more.
@@ -195,18 +197,17 @@ impl Writer {
     }
 
     /// Takes what came in; waits for it, but not for longer than facts may
-    /// wait for their sync.
+    /// wait for their sync. What nobody waits for waits a little for company.
     fn wait(&self, commands: &mut Vec<Command>) -> bool {
-        let mut queue = lock(&self.shared.queue);
-        if queue.commands.is_empty() && !queue.closed {
-            let empty = |queue: &mut Queue| queue.commands.is_empty() && !queue.closed;
-            let patience = match self.unfinished {
-                Some(_) => Duration::ZERO,
-                None => UNSYNCED_MAX,
-            };
-            let waited = self.shared.wake.wait_timeout_while(queue, patience, empty);
-            queue = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
+        let shared = &self.shared;
+        let mut queue = lock(&shared.queue);
+        if self.unfinished.is_none() {
+            let none = |queue: &Queue| queue.commands.is_empty() && !queue.closed;
+            queue = shared.sleep(queue, Sleep::ForWork, UNSYNCED_MAX, none);
+            let alone = |queue: &Queue| !(queue.commands.is_empty() || queue.due || queue.closed);
+            queue = shared.sleep(queue, Sleep::ForCompany, COMPANY_MAX, alone);
         }
+        (queue.due, queue.appends) = (false, 0);
         std::mem::swap(&mut queue.commands, commands);
         queue.closed
     }
@@ -310,7 +311,7 @@ impl Writer {
             let many = self
                 .unsynced
                 .values()
-                .any(|(account, _)| account.unsynced() >= UNSYNCED_SETTLEMENTS_MAX);
+                .any(|(account, _)| account.unsynced() >= UNSYNCED_SETTLEMENTS_ENOUGH);
             let late = self
                 .unsynced_since
                 .is_some_and(|since| since.elapsed() >= UNSYNCED_MAX);

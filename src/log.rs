@@ -56,6 +56,7 @@ mod tests;
 mod words;
 mod writer;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -181,7 +182,7 @@ pub struct Attempt {
     pub number: u32,
     pub at: Timestamp,
     /// An [`crate::settle::Outcome`] label.
-    pub outcome: String,
+    pub outcome: Cow<'static, str>,
     pub status: Option<u16>,
     pub took_ms: u32,
     /// For the operator; no secret in it; at most 500 bytes.

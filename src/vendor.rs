@@ -273,6 +273,12 @@ pub trait Writer: Debug + Send + Sync {
     /// instead, and this is not called.
     fn write(&self, call: &Call<'_>) -> Result<Outgoing, Unsendable>;
 
+    /// Whether [`Call::customer`] is looked at: who it is may have to be looked
+    /// up.
+    fn asks_customer(&self) -> bool {
+        true
+    }
+
     /// A vendor whose answers need reading (an error that means success, a 200
     /// that means failure) says so here; `None`: the status decides.
     fn read_answer(&self, _status: u16, _body: &[u8]) -> Option<Outcome> {

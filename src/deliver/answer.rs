@@ -6,17 +6,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::HeaderValue;
 use http::header::RETRY_AFTER;
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
-use tokio::time::Instant;
 use tower::BoxError;
 
 use super::Destination;
-use super::attempt::{Answer, Head, Sent};
+use super::attempt::{Answer, Deadline, Head, Sent};
 use crate::clock::Clock;
 use crate::secret::Secret;
 use crate::settle::{self, Outcome};
-use crate::transform::Outgoing;
 use crate::vendor::Writer;
 
 /// What is read of a body; beyond it the connection is dropped, never drained.
@@ -39,10 +38,10 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    /// For a request of this destination.
+    /// For a request of this destination, which carries `secrets`.
     pub(super) fn of(
         destination: &Destination,
-        outgoing: &Outgoing,
+        secrets: Vec<Secret>,
         sent: &Sent,
         clock: &Clock,
     ) -> Self {
@@ -51,13 +50,13 @@ impl Reading {
             writer: Arc::clone(&destination.writer),
             clock: clock.clone(),
             sensitive: sensitive.cloned().collect(),
-            secrets: outgoing.redact.clone(),
+            secrets,
         }
     }
 
     /// Reads the body, at most until `deadline`, and decides by status, unless
     /// the vendor reads its answers differently.
-    pub(super) async fn read(&self, head: Head, deadline: Instant) -> Answer {
+    pub(super) async fn read(&self, head: Head, deadline: &mut Deadline) -> Answer {
         let (_, body, outcome) = self.read_to(head, deadline, BODY_BYTES_MAX).await;
         let detail = if outcome.is_success() {
             String::new()
@@ -68,7 +67,11 @@ impl Reading {
     }
 
     /// The same for a dialogue, which looks at the body itself.
-    pub(super) async fn hear(&self, head: Head, deadline: Instant) -> (u16, Vec<u8>, Outcome) {
+    pub(super) async fn hear(
+        &self,
+        head: Head,
+        deadline: &mut Deadline,
+    ) -> (u16, Vec<u8>, Outcome) {
         let bytes_max = self.writer.answer_bytes_max().max(HEARD_BYTES_MAX);
         self.read_to(head, deadline, bytes_max).await
     }
@@ -76,7 +79,7 @@ impl Reading {
     async fn read_to(
         &self,
         head: Head,
-        deadline: Instant,
+        deadline: &mut Deadline,
         bytes_max: usize,
     ) -> (u16, Vec<u8>, Outcome) {
         let (parts, body) = head.into_parts();
@@ -149,12 +152,12 @@ impl Reading {
 /// error: what was read is what there is.
 async fn read_body(
     mut body: UnsyncBoxBody<Bytes, BoxError>,
-    deadline: Instant,
+    deadline: &mut Deadline,
     bytes_max: usize,
 ) -> Vec<u8> {
     let mut read = Vec::new();
-    while read.len() < bytes_max {
-        let Ok(Some(Ok(frame))) = tokio::time::timeout_at(deadline, body.frame()).await else {
+    while read.len() < bytes_max && !body.is_end_stream() {
+        let Some(Some(Ok(frame))) = deadline.within(body.frame()).await else {
             break;
         };
         if let Ok(data) = frame.into_data() {

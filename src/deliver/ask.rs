@@ -1,11 +1,11 @@
 //! A question of an operator to a destination: one request, no event, no log;
 //! at the account's rate and through the same guard as every copy.
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use tower::ServiceExt;
 
 use super::answer::Reading;
-use super::attempt::Silence;
+use super::attempt::{Deadline, Silence};
 use super::{Accounts, Destination, client, request};
 use crate::clock::Clock;
 use crate::transform::{Outgoing, Unsendable};
@@ -31,23 +31,24 @@ pub async fn ask(
         Unsendable::Dead { detail, .. } | Unsendable::Wait { detail, .. } => detail,
         Unsendable::Skip { rule } => rule.to_owned(),
     })?;
-    let reading = Reading::of(destination, outgoing, &request, clock);
+    let reading = Reading::of(destination, outgoing.redact.clone(), &request, clock);
     accounts.desk(destination).draw().await;
-    let deadline = Instant::now() + destination.timeout;
-    match timeout_at(deadline, client::client(destination).oneshot(request)).await {
-        Ok(Ok(head)) => {
-            let (status, body, _) = reading.hear(head, deadline).await;
+    let mut deadline = Deadline::at(Instant::now() + destination.timeout);
+    let head = client::client(destination).oneshot(request);
+    match deadline.within(head).await {
+        Some(Ok(head)) => {
+            let (status, body, _) = reading.hear(head, &mut deadline).await;
             Ok(Asked {
                 status,
                 shown: reading.shown(&body),
                 body,
             })
         }
-        Ok(Err(Silence { outcome, detail })) => Err(format!(
+        Some(Err(Silence { outcome, detail })) => Err(format!(
             "{}: {}",
             outcome.label(),
             reading.shown(detail.as_bytes())
         )),
-        Err(_elapsed) => Err(format!("no answer within {:?}", destination.timeout)),
+        None => Err(format!("no answer within {:?}", destination.timeout)),
     }
 }

@@ -1,9 +1,15 @@
 //! The words of one attempt: what is sent, what comes back, what it came to.
 
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::Poll;
+
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use http_body_util::combinators::UnsyncBoxBody;
+use tokio::task::coop::{Unconstrained, unconstrained};
+use tokio::time::{Instant, Sleep, sleep_until};
 use tower::BoxError;
 use tower::util::BoxCloneService;
 
@@ -17,6 +23,27 @@ pub(super) type Head = Response<UnsyncBoxBody<Bytes, BoxError>>;
 
 /// The bottom row: sends a request and waits for an answer's head.
 pub(super) type Client = BoxCloneService<Sent, Head, Silence>;
+
+/// When an attempt must have ended: one timer for all that it waits for.
+/// It is looked at even if the work has used up the task's budget: a stranger
+/// whose bytes never end could otherwise go on for ever.
+pub(super) struct Deadline(Pin<Box<Unconstrained<Sleep>>>);
+
+impl Deadline {
+    pub(super) fn at(at: Instant) -> Self {
+        Self(Box::pin(unconstrained(sleep_until(at))))
+    }
+
+    /// What comes of `work`, unless the deadline comes before it.
+    pub(super) async fn within<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = pin!(work);
+        poll_fn(|cx| match work.as_mut().poll(cx) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            Poll::Pending => self.0.as_mut().poll(cx).map(|()| None),
+        })
+        .await
+    }
+}
 
 /// No answer: which kind of none, and what to tell the operator.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

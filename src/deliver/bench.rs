@@ -107,6 +107,13 @@ impl Ledger for Book {
         }
     }
 
+    fn try_next(&mut self) -> Option<Delivery> {
+        let mut page = self.page();
+        let delivery = page.unread.pop_front()?;
+        page.reads += 1;
+        Some(delivery)
+    }
+
     async fn reread(&self, offset: Offset) -> Option<Delivery> {
         self.page().open.get(&offset).cloned()
     }

@@ -1,21 +1,17 @@
-//! The bottom row of a destination's stack: hyper's client over our connector,
+//! The bottom row of a destination's stack: hyper's client over our connections,
 //! and the translation of its errors into outcomes.
 
 use std::error::Error;
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper_util::client::legacy;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tower::BoxError;
+use hyper::client::conn::http1;
 use tower::util::BoxCloneService;
 
 use super::Destination;
 use super::attempt::{Client, Sent, Silence};
-use super::connector::{Connector, Resolve, System, Unreached};
+use super::connector::{Connector, Resolve, System};
 use super::guard::Allow;
+use super::pool::{Failed, Pool};
 use crate::settle::Outcome;
 
 /// A destination's client, with its own pool of connections.
@@ -30,34 +26,32 @@ pub(super) fn client_with(destination: &Destination, resolver: Arc<dyn Resolve>)
         link_local: destination.allow_link_local,
     };
     let connector = Connector::new(allow, destination.ca.clone(), resolver);
-    let client: legacy::Client<Connector, Full<Bytes>> =
-        legacy::Client::builder(TokioExecutor::new())
-            // Without a timer idle connections never expire.
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_MAX)
-            .pool_max_idle_per_host(IDLE_PER_HOST_MAX)
-            // Sending again is the schedule's business, where it is counted.
-            .retry_canceled_requests(false)
-            // The request has its host already.
-            .set_host(false)
-            .http1_max_buf_size(HEAD_BYTES_MAX)
-            .http1_max_headers(HEADERS_MAX)
-            .build(connector);
+    let mut builder = http1::Builder::new();
+    builder
+        .max_buf_size(HEAD_BYTES_MAX)
+        .max_headers(HEADERS_MAX);
+    let pool = Pool::new(
+        connector,
+        builder,
+        destination.concurrency.max(IDLE_LINES_MIN),
+    );
     BoxCloneService::new(tower::service_fn(move |request: Sent| {
-        let head = client.request(request);
-        async move {
-            let head = head.await.map_err(|error| silence(&error))?;
-            // Dropping a body that was not read to its end closes the connection.
-            Ok(head.map(|body| body.map_err(BoxError::from).boxed_unsync()))
-        }
+        let pool = pool.clone();
+        async move { pool.ask(request).await.map_err(|failed| silence(&failed)) }
     }))
 }
 
-/// What hyper's error means. Its texts never hold the URL.
-fn silence(error: &legacy::Error) -> Silence {
-    let chain = || std::iter::successors(error.source(), |error| (*error).source());
-    let unreached = chain().find_map(|error| error.downcast_ref::<Unreached>());
-    let outcome = unreached.map_or(Outcome::Broken, Unreached::outcome);
+/// What a failure means. Its texts never hold the URL.
+fn silence(failed: &Failed) -> Silence {
+    let outcome = match failed {
+        Failed::Unreached(unreached) => unreached.outcome(),
+        Failed::Broken(_) => Outcome::Broken,
+    };
+    let first: &dyn Error = match failed {
+        Failed::Unreached(unreached) => unreached,
+        Failed::Broken(broken) => broken,
+    };
+    let chain = || std::iter::successors(Some(first), |error| (*error).source());
     let mut texts: Vec<String> = Vec::new();
     for text in chain().map(ToString::to_string) {
         // Some errors repeat their source in their own text.
@@ -65,18 +59,14 @@ fn silence(error: &legacy::Error) -> Silence {
             texts.push(text);
         }
     }
-    if texts.is_empty() {
-        texts.push(error.to_string());
-    }
     Silence {
         outcome,
         detail: texts.join(": "),
     }
 }
 
-/// Shorter than the 30 s and more that most servers keep theirs.
-const IDLE_MAX: Duration = Duration::from_secs(20);
-const IDLE_PER_HOST_MAX: usize = 8;
+/// Connections that may idle, however few attempts go at once.
+const IDLE_LINES_MIN: usize = 8;
 /// Of an answer.
 const HEAD_BYTES_MAX: usize = 32 << 10;
 const HEADERS_MAX: usize = 100;

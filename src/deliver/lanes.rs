@@ -7,6 +7,7 @@
 use std::cmp::Reverse;
 use std::collections::hash_map::Entry;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 
 use super::OnStuck;
 use crate::clock::Timestamp;
@@ -39,11 +40,31 @@ pub(super) struct Turn {
     pub passed: bool,
 }
 
+/// A lane's name is a keyed hash already: hashing it again would gain nothing.
+#[derive(Clone, Copy, Debug, Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = self.0.rotate_left(8) ^ hash;
+    }
+}
+
 /// All lanes of one destination.
 #[derive(Debug)]
 pub(super) struct Lanes {
     on_stuck: OnStuck,
-    lanes: HashMap<LaneId, Lane>,
+    lanes: HashMap<LaneId, Lane, BuildHasherDefault<Hashed>>,
     /// Lanes with something that may start, first come first served.
     ready: VecDeque<LaneId>,
     /// When a lane is to be looked at again: a retry is due, or a head counts
@@ -90,7 +111,7 @@ impl Lanes {
     pub(super) fn new(on_stuck: OnStuck) -> Self {
         Self {
             on_stuck,
-            lanes: HashMap::new(),
+            lanes: HashMap::default(),
             ready: VecDeque::new(),
             due: BinaryHeap::new(),
             parked: 0,

@@ -14,6 +14,8 @@ use crate::settle::Settlement;
 /// of [`Subscription`].
 pub(super) trait Ledger: Send + Sync + 'static {
     fn next(&mut self) -> impl Future<Output = Delivery> + Send;
+    /// The next one, if it is at hand.
+    fn try_next(&mut self) -> Option<Delivery>;
     fn reread(&self, offset: Offset) -> impl Future<Output = Option<Delivery>> + Send;
     fn start(&self, offset: Offset) -> bool;
     fn retry(&self, offset: Offset, attempt: Attempt, not_before: Timestamp);
@@ -44,6 +46,10 @@ pub(super) struct Account {
 impl Ledger for Account {
     async fn next(&mut self) -> Delivery {
         self.subscription.next().await
+    }
+
+    fn try_next(&mut self) -> Option<Delivery> {
+        self.subscription.try_next()
     }
 
     async fn reread(&self, offset: Offset) -> Option<Delivery> {

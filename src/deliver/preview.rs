@@ -1,6 +1,6 @@
 //! What would be sent, for `explain`; nothing is.
 
-use super::request::{Attempted, headers, write};
+use super::request::{Attempted, shown_headers, write};
 use super::{Destination, talk};
 use crate::transform::{Outgoing, Unsendable};
 use crate::vendor::Call;
@@ -30,6 +30,6 @@ pub fn preview(
         number: 1,
         now: call.now,
     };
-    outgoing.headers = headers(&outgoing, attempted, sign_standard)?;
+    outgoing.headers = shown_headers(&outgoing, attempted, sign_standard)?;
     Ok(Some(outgoing))
 }

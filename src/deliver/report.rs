@@ -19,6 +19,8 @@ pub(super) struct Report {
     name: DestinationName,
     state: Arc<Mutex<State>>,
     metrics: Arc<Metrics>,
+    /// Attempts that went well, which most do.
+    answered_well: IntCounter,
     attempt_seconds: Histogram,
     delivery_seconds: Histogram,
     in_flight: IntGauge,
@@ -51,6 +53,7 @@ impl Report {
         Self {
             name: name.clone(),
             state,
+            answered_well: (metrics.attempts_total).with_label_values(&[name.as_str(), WELL]),
             attempt_seconds: metrics.attempt_seconds.with_label_values(label),
             delivery_seconds: metrics.delivery_seconds.with_label_values(label),
             in_flight: metrics.in_flight.with_label_values(label),
@@ -134,10 +137,14 @@ impl Report {
             now,
         } = judged;
         self.attempt_seconds.observe(took.as_secs_f64());
-        self.metrics
-            .attempts_total
-            .with_label_values(&[self.name.as_str(), outcome.label()])
-            .inc();
+        match outcome.label() {
+            WELL => self.answered_well.inc(),
+            other => self
+                .metrics
+                .attempts_total
+                .with_label_values(&[self.name.as_str(), other])
+                .inc(),
+        }
         let failed = !matches!(verdict, Verdict::Settle(Settlement::Delivered));
         if failed {
             let mut state = self.state();
@@ -211,6 +218,9 @@ impl Report {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// The label of the outcome that most attempts have.
+const WELL: &str = "2xx";
 
 pub(super) fn millis(duration: Duration) -> u32 {
     u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)

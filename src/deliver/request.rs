@@ -9,7 +9,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use http_body_util::Full;
-use url::Position;
+use url::{Position, Url};
 
 use super::Destination;
 use super::attempt::Sent;
@@ -45,52 +45,90 @@ pub(super) struct Attempted<'a> {
     pub now: Timestamp,
 }
 
-/// The bytes of one request of an attempt.
+/// Where requests went last, as hyper wants it: most go there again.
+#[derive(Debug)]
+pub(super) struct Address {
+    url: Url,
+    uri: Uri,
+    host: HeaderValue,
+}
+
+impl Address {
+    fn of(url: &Url) -> Result<Self, Unsendable> {
+        // Without user-info, which would be sent to nobody anyway.
+        let (host, path) = (
+            &url[Position::BeforeHost..Position::AfterPort],
+            &url[Position::BeforePath..Position::AfterQuery],
+        );
+        let uri: Uri = format!("{}://{host}{path}", url.scheme())
+            .parse()
+            .map_err(|_| unsendable("the URL is none that can be requested"))?;
+        Ok(Self {
+            host: value(host)?,
+            uri,
+            url: url.clone(),
+        })
+    }
+}
+
+/// The bytes of one request of an attempt. `last`: the address of the one
+/// before, and then of this one.
 pub(super) fn request(
-    outgoing: &Outgoing,
+    mut outgoing: Outgoing,
     attempted: Attempted<'_>,
     sign: Signer,
+    last: &mut Option<Address>,
 ) -> Result<Sent, Unsendable> {
-    let headers = headers(outgoing, attempted, sign)?;
-    with_headers(outgoing, headers)
+    let address = match last.take().filter(|last| last.url == outgoing.url) {
+        Some(address) => last.insert(address),
+        None => last.insert(Address::of(&outgoing.url)?),
+    };
+    let theirs = std::mem::take(&mut outgoing.headers);
+    let headers = headers(theirs, &outgoing, &address.host, attempted, sign)?;
+    Ok(sent(outgoing, address.uri.clone(), headers))
 }
 
 /// The bytes of a question that belongs to no event.
 pub(super) fn question(outgoing: &Outgoing) -> Result<Sent, Unsendable> {
-    let mut headers = ours(outgoing)?;
-    theirs(outgoing, &mut headers);
-    with_headers(outgoing, headers)
+    let Address { uri, host, .. } = Address::of(&outgoing.url)?;
+    let mut headers = ours(&host, &outgoing.headers);
+    theirs(outgoing.headers.clone(), outgoing, &mut headers);
+    Ok(sent(outgoing.clone(), uri, headers))
 }
 
-fn with_headers(outgoing: &Outgoing, headers: HeaderMap) -> Result<Sent, Unsendable> {
-    let url = &outgoing.url;
-    // Without user-info, which would be sent to nobody anyway.
-    let (host, path) = (
-        &url[Position::BeforeHost..Position::AfterPort],
-        &url[Position::BeforePath..Position::AfterQuery],
-    );
-    let uri: Uri = format!("{}://{host}{path}", url.scheme())
-        .parse()
-        .map_err(|_| unsendable("the URL is none that can be requested"))?;
-    let mut request = Request::new(Full::new(outgoing.body.clone()));
-    *request.method_mut() = outgoing.method.clone();
+fn sent(outgoing: Outgoing, uri: Uri, headers: HeaderMap) -> Sent {
+    let mut request = Request::new(Full::new(outgoing.body));
+    *request.method_mut() = outgoing.method;
     *request.uri_mut() = uri;
     *request.headers_mut() = headers;
-    Ok(request)
+    request
 }
 
-/// All headers of the wire: ours, then the writer's.
-pub(super) fn headers(
+/// All headers of the wire, as a preview shows them.
+pub(super) fn shown_headers(
     outgoing: &Outgoing,
     attempted: Attempted<'_>,
     sign: Signer,
 ) -> Result<HeaderMap, Unsendable> {
+    let Address { host, .. } = Address::of(&outgoing.url)?;
+    headers(outgoing.headers.clone(), outgoing, &host, attempted, sign)
+}
+
+/// All headers of the wire: ours, then the writer's.
+fn headers(
+    wanted: HeaderMap,
+    outgoing: &Outgoing,
+    host: &HeaderValue,
+    attempted: Attempted<'_>,
+    sign: Signer,
+) -> Result<HeaderMap, Unsendable> {
     let (event, now) = (attempted.event, attempted.now);
+    let mut headers = ours(host, &wanted);
     let id = event.id.to_string();
-    let mut headers = ours(outgoing)?;
-    headers.insert(WEBHOOK_ID, value(&id)?);
-    headers.insert(ATTEMPT, HeaderValue::from(attempted.number));
-    headers.insert(HOPS, HeaderValue::from(u16::from(event.hops) + 1));
+    let shown = HeaderValue::from_str(&id).map_err(|_| unsendable("an id of ours is no value"))?;
+    headers.insert(WEBHOOK_ID, shown);
+    headers.insert(ATTEMPT, count(attempted.number));
+    headers.insert(HOPS, count(u32::from(event.hops) + 1));
     traced(&mut headers, attempted)?;
     if let Some(secret) = &outgoing.sign {
         for (name, signed) in sign(secret, &id, &outgoing.body, now) {
@@ -101,7 +139,7 @@ pub(super) fn headers(
             headers.insert(name, signed);
         }
     }
-    theirs(outgoing, &mut headers);
+    theirs(wanted, outgoing, &mut headers);
     Ok(headers)
 }
 
@@ -122,37 +160,43 @@ fn traced(headers: &mut HeaderMap, attempted: Attempted<'_>) -> Result<(), Unsen
     Ok(())
 }
 
-/// What every request of ours carries.
-fn ours(outgoing: &Outgoing) -> Result<HeaderMap, Unsendable> {
-    let host = &outgoing.url[Position::BeforeHost..Position::AfterPort];
-    let mut headers = HeaderMap::with_capacity(outgoing.headers.len() + 12);
-    headers.insert(HOST, value(host)?);
-    headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+/// What every request of ours carries; only its name is the writer's to change.
+fn ours(host: &HeaderValue, wanted: &HeaderMap) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(wanted.len() + OURS);
+    headers.insert(HOST, host.clone());
+    let agent = wanted.get(USER_AGENT).cloned();
+    headers.insert(USER_AGENT, agent.unwrap_or(HeaderValue::from_static(AGENT)));
     // A body that nobody unpacks cannot explode.
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    Ok(headers)
+    headers
 }
 
 /// What the writer wants, but for what is ours.
-fn theirs(outgoing: &Outgoing, headers: &mut HeaderMap) {
-    let ours: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| **name != USER_AGENT)
-        .cloned()
-        .collect();
-    for name in outgoing.headers.keys() {
-        if ours.contains(name) || PER_CONNECTION.contains(name) || name.as_str() == "keep-alive" {
-            continue;
+fn theirs(wanted: HeaderMap, outgoing: &Outgoing, headers: &mut HeaderMap) {
+    let mut skipped = false;
+    let mut last = None;
+    for (name, value) in wanted {
+        // Further values of a name come without it.
+        if let Some(name) = &name {
+            skipped = headers.contains_key(name) || PER_CONNECTION.contains(name);
         }
-        headers.remove(name);
-        for written in outgoing.headers.get_all(name) {
-            headers.append(name.clone(), written.clone());
+        last = name.or(last);
+        if let Some(name) = last.as_ref().filter(|_| !skipped) {
+            headers.append(name.clone(), value);
         }
     }
     if !outgoing.body.is_empty()
         || matches!(outgoing.method, Method::POST | Method::PUT | Method::PATCH)
     {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(outgoing.body.len()));
+    }
+}
+
+/// Most are 1.
+fn count(count: u32) -> HeaderValue {
+    match count {
+        1 => HeaderValue::from_static("1"),
+        count => HeaderValue::from(count),
     }
 }
 
@@ -171,10 +215,13 @@ const AGENT: &str = concat!("hookfan/", env!("CARGO_PKG_VERSION"));
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const ATTEMPT: HeaderName = HeaderName::from_static("hookfan-attempt");
 const HOPS: HeaderName = HeaderName::from_static("hookfan-hops");
+/// How many headers are ours.
+const OURS: usize = 12;
 /// What belongs to the connection is not a writer's to set.
-const PER_CONNECTION: [HeaderName; 7] = [
+const PER_CONNECTION: [HeaderName; 8] = [
     CONNECTION,
     CONTENT_LENGTH,
+    HeaderName::from_static("keep-alive"),
     PROXY_AUTHORIZATION,
     TE,
     TRAILER,

@@ -4,11 +4,10 @@
 
 use std::time::Duration;
 
-use tokio::task::{Id, JoinError};
-
 use super::Destination;
 use super::answer::{ATTEMPT_DETAIL_BYTES_MAX, cut};
 use super::attempt::{Answer, Client};
+use super::in_air::{Landed, Panicked};
 use super::lanes::{Tried, Turn};
 use super::ledger::Ledger;
 use super::report::{Judged, millis};
@@ -77,18 +76,19 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
         self.lanes.end(turn, now);
     }
 
-    pub(super) fn ended(&mut self, ended: Result<(Id, (Answer, Duration)), JoinError>) {
-        let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
-        let Some(flight) = self.in_air.remove(&id) else {
-            return;
-        };
-        match ended {
-            Ok((_, (answer, took))) => match answer.instead {
+    pub(super) fn landed(&mut self, landed: Landed<Flight>) {
+        let Landed {
+            flight,
+            answer,
+            took,
+        } = landed;
+        match answer {
+            Ok(answer) => match answer.instead {
                 Some(unsendable) => self.given_up(flight, unsendable, took),
                 None => self.judge(flight, &answer, took),
             },
-            Err(error) => {
-                tracing::error!(destination = %self.destination.name, event = %flight.delivery.stored.event.id, %error, "attempt.panicked");
+            Err(Panicked) => {
+                tracing::error!(destination = %self.destination.name, event = %flight.delivery.stored.event.id, "attempt.panicked");
                 let dead = Unsendable::Dead {
                     reason: Reason::Unsendable,
                     detail: "panicked: this is a bug in hookfan".to_owned(),
@@ -96,7 +96,7 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
                 self.unsendable(flight.turn, &flight.delivery, dead);
             }
         }
-        self.report.now_in_air(self.attempts.len());
+        self.report.now_in_air(self.in_air.len());
         self.report.breaker(self.memory.breaker.is_open());
     }
 
@@ -111,10 +111,10 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
             ..
         } = flight;
         let (now, wall) = (self.steady.now(), self.means.clock.now());
-        let attempt = |outcome: &str, detail: &str| Attempt {
+        let attempt = |outcome: &'static str, detail: &str| Attempt {
             number,
             at,
-            outcome: outcome.to_owned(),
+            outcome: outcome.into(),
             status: None,
             took_ms: millis(took),
             detail: cut(detail, ATTEMPT_DETAIL_BYTES_MAX).to_owned(),
@@ -180,7 +180,7 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
         let attempt = Attempt {
             number,
             at,
-            outcome: outcome.label().to_owned(),
+            outcome: outcome.label().into(),
             status: outcome.status(),
             took_ms: millis(took),
             detail: cut(detail, ATTEMPT_DETAIL_BYTES_MAX).to_owned(),

@@ -18,7 +18,7 @@ use tower::{Layer, Service, ServiceBuilder};
 use super::Destination;
 use super::account::{Accounts, Desk};
 use super::answer::Reading;
-use super::attempt::{Answer, Client, Head, Sent, Silence};
+use super::attempt::{Answer, Client, Deadline, Head, Sent, Silence};
 use super::breaker::{Breaker, BreakerLayer};
 use super::rate::RateLayer;
 use super::talk::Talk;
@@ -113,17 +113,13 @@ impl Stack {
     }
 
     /// Starts an attempt. There must be room.
-    pub(super) fn attempt(
-        &mut self,
-        attempt: Try,
-    ) -> impl Future<Output = Answer> + Send + 'static {
-        let answer = self.0.call(attempt);
-        async move {
-            let Ok(answer) = answer.await;
-            answer
-        }
+    pub(super) fn attempt(&mut self, attempt: Try) -> Answering {
+        self.0.call(attempt)
     }
 }
+
+/// An attempt under way.
+pub(super) type Answering = Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>;
 
 impl fmt::Debug for Stack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -174,19 +170,17 @@ where
                 return Box::pin(async move { Ok(talk.run(client).await) });
             }
         };
-        let deadline = Instant::now() + self.timeout;
         let timeout = self.timeout;
+        let mut deadline = Deadline::at(Instant::now() + timeout);
         let head = self.inner.call(request);
         Box::pin(async move {
-            Ok(match tokio::time::timeout_at(deadline, head).await {
+            Ok(match deadline.within(head).await {
                 // The status decides, however long the body goes on.
-                Ok(Ok(head)) => reading.read(head, deadline).await,
-                Ok(Err(Silence { outcome, detail })) => {
+                Some(Ok(head)) => reading.read(head, &mut deadline).await,
+                Some(Err(Silence { outcome, detail })) => {
                     Answer::new(outcome, reading.shown(detail.as_bytes()))
                 }
-                Err(_elapsed) => {
-                    Answer::new(Outcome::TimedOut, format!("no answer within {timeout:?}"))
-                }
+                None => Answer::new(Outcome::TimedOut, format!("no answer within {timeout:?}")),
             })
         })
     }
@@ -213,10 +207,14 @@ mod tests {
 
     async fn attempt(stack: &mut Stack) -> impl Future<Output = Answer> + Send + 'static {
         std::future::poll_fn(|cx| stack.poll_room(cx)).await;
-        stack.attempt(Try::One {
+        let answer = stack.attempt(Try::One {
             request: Request::new(Full::default()),
             reading: sample::reading(),
-        })
+        });
+        async move {
+            let Ok(answer) = answer.await;
+            answer
+        }
     }
 
     fn stack(concurrency: usize, client: Client) -> Stack {

@@ -13,7 +13,7 @@ use tower::{Service, ServiceExt};
 
 use super::account::{Alone, Desk};
 use super::answer::{Reading, cut};
-use super::attempt::{Answer, Head, Sent, Silence};
+use super::attempt::{Answer, Deadline, Head, Sent, Silence};
 use super::request::{self, Attempted};
 use super::{Destination, Intake};
 use crate::clock::Clock;
@@ -287,17 +287,22 @@ impl Talk {
             number: self.number,
             now: means.clock.now(),
         };
-        let request = request::request(&ask.request, attempted, means.sign);
+        let request = request::request(ask.request.clone(), attempted, means.sign, &mut None);
         let request = request.map_err(Answer::instead)?;
-        let reading = Reading::of(&self.destination, &ask.request, &request, &means.clock);
+        let reading = Reading::of(
+            &self.destination,
+            ask.request.redact.clone(),
+            &request,
+            &means.clock,
+        );
         means.desk.draw().await;
         let timeout = self.destination.timeout;
-        let deadline = Instant::now() + timeout;
+        let mut deadline = Deadline::at(Instant::now() + timeout);
         let silent =
             |outcome, detail: &str| Answer::new(outcome, format!("{}: {detail}", ask.step));
-        match timeout_at(deadline, client.oneshot(request)).await {
-            Ok(Ok(head)) => {
-                let (status, body, outcome) = reading.hear(head, deadline).await;
+        match deadline.within(client.oneshot(request)).await {
+            Some(Ok(head)) => {
+                let (status, body, outcome) = reading.hear(head, &mut deadline).await;
                 Ok(Said {
                     status,
                     shown: reading.shown(&body),
@@ -305,10 +310,10 @@ impl Talk {
                     outcome,
                 })
             }
-            Ok(Err(Silence { outcome, detail })) => {
+            Some(Err(Silence { outcome, detail })) => {
                 Err(silent(outcome, &reading.shown(detail.as_bytes())))
             }
-            Err(_elapsed) => Err(silent(
+            None => Err(silent(
                 Outcome::TimedOut,
                 &format!("no answer within {timeout:?}"),
             )),

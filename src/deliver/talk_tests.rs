@@ -382,5 +382,5 @@ async fn an_attempt_that_gives_up_stands_in_the_history() {
             "nobody there"
         )
     );
-    assert_eq!((attempt.number, attempt.outcome.as_str()), (1, "given_up"));
+    assert_eq!((attempt.number, &*attempt.outcome), (1, "given_up"));
 }

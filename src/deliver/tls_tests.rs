@@ -96,19 +96,21 @@ async fn attempt(destination: &Destination, url: &str) -> Answer {
         number: 1,
         now: sample::start(),
     };
-    let request = request::request(&outgoing, attempted, |_, _, _, _| unreachable!()).unwrap();
+    let request =
+        request::request(outgoing, attempted, |_, _, _, _| unreachable!(), &mut None).unwrap();
     let mut stack = Stack::new(
         destination,
         &sample::memory(destination),
         client(destination),
     );
     std::future::poll_fn(|cx| stack.poll_room(cx)).await;
-    stack
+    let Ok(answer) = stack
         .attempt(Try::One {
             request,
             reading: sample::reading(),
         })
-        .await
+        .await;
+    answer
 }
 
 #[tokio::test]

@@ -5,23 +5,23 @@
 //! decision, deed: an attempt ends with an outcome, `settle::judge` decides,
 //! the ledger is told once.
 
-use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::Reading;
-use super::attempt::{Answer, Client};
+use super::attempt::Client;
+use super::in_air::{InAir, Landed};
 use super::lanes::{LaneId, Lanes, Tried, Turn};
 use super::ledger::Ledger;
 use super::report::Report;
-use super::request::{self, Attempted};
+use super::request::{self, Address, Attempted};
 use super::stack::{Memory, Stack, Try};
 use super::talk::{self, Talk};
 use super::{Destination, Means, Order, State};
@@ -55,12 +55,12 @@ pub(super) struct Run<L, C> {
     pub(super) memory: Memory,
     stack: Stack,
     pub(super) lanes: Lanes,
-    pub(super) attempts: JoinSet<(Answer, Duration)>,
-    pub(super) in_air: HashMap<Id, Flight>,
+    pub(super) in_air: InAir<Flight>,
     pub(super) steady: Steady,
     /// When the last attempt in the air must have ended.
     busy_until: Option<Instant>,
     hasher: RandomState,
+    address: Option<Address>,
     pub(super) report: Report,
 }
 
@@ -79,10 +79,10 @@ pub(super) struct Flight {
 enum Woke {
     End,
     Orders,
-    Ended(Result<(Id, (Answer, Duration)), JoinError>),
+    Landed(Box<Landed<Flight>>),
     Room,
     Due,
-    Next(Delivery),
+    Next(Box<Delivery>),
 }
 
 impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
@@ -115,30 +115,28 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
             destination,
             paused,
             memory,
-            attempts: JoinSet::new(),
-            in_air: HashMap::new(),
+            in_air: InAir::new(),
             busy_until: None,
             hasher: RandomState::new(),
+            address: None,
             report,
         }
     }
 
     /// Works until told to end; returns the destination's name.
     pub(super) async fn until(mut self, drain: CancellationToken) -> DestinationName {
+        let mut drained = pin!(drain.cancelled());
         loop {
-            let room = self.has_room().await;
-            if room && let Some(turn) = self.lanes.take(self.steady.now()) {
-                self.begin(turn, None).await;
-                continue;
-            }
+            self.land().await;
+            let room = self.start().await;
             let waiting = if room { self.lanes.parked() } else { 0 };
             self.report
                 .waiting(waiting, self.lanes.retrying(), self.held_until(room));
-            match self.wait(room, &drain).await {
+            match self.wait(room, drained.as_mut()).await {
                 Woke::End => break,
                 Woke::Orders if self.follow_orders() => break,
-                Woke::Ended(ended) => self.ended(ended),
-                Woke::Next(delivery) => self.offer(delivery).await,
+                Woke::Landed(landed) => self.landed(*landed),
+                Woke::Next(delivery) => self.offer(*delivery).await,
                 Woke::Orders | Woke::Room | Woke::Due => {}
             }
             // A long run of deliveries that need no attempt must let others run.
@@ -146,6 +144,41 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
         }
         self.drain().await;
         self.destination.name.clone()
+    }
+
+    /// Takes in what has ended by now.
+    async fn land(&mut self) {
+        for _ in 0..AT_ONCE_MAX {
+            let now = |cx: &mut Context<'_>| match self.in_air.poll_landed(cx) {
+                Poll::Ready(landed) => Poll::Ready(Some(landed)),
+                Poll::Pending => Poll::Ready(None),
+            };
+            match std::future::poll_fn(now).await {
+                Some(landed) => self.landed(landed),
+                None => return,
+            }
+        }
+    }
+
+    /// Starts what may start by now; whether there is room for more.
+    async fn start(&mut self) -> bool {
+        let mut room = self.has_room().await;
+        for _ in 0..AT_ONCE_MAX {
+            if !room {
+                break;
+            }
+            if let Some(turn) = self.lanes.take(self.steady.now()) {
+                self.begin(turn, None).await;
+            } else if self.may_park()
+                && let Some(delivery) = self.ledger.try_next()
+            {
+                self.offer(delivery).await;
+            } else {
+                break;
+            }
+            room = self.has_room().await;
+        }
+        room
     }
 
     /// Asked before each start, because the breaker may have opened since.
@@ -160,13 +193,13 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
         // What an earlier stack still has in the air counts, too.
         !self.paused
             && !self.destination.paused
-            && self.attempts.len() < self.destination.concurrency.max(1)
+            && self.in_air.len() < self.destination.concurrency.max(1)
     }
 
     /// Until when it is right that no attempt more starts.
     fn held_until(&self, room: bool) -> Option<Instant> {
         if !room {
-            let busy = (!self.attempts.is_empty()).then_some(self.busy_until);
+            let busy = (!self.in_air.is_empty()).then_some(self.busy_until);
             return self.memory.rate_until(Instant::now()).max(busy.flatten());
         }
         let due = self.lanes.next_due().filter(|_| !self.may_park());
@@ -178,7 +211,7 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
         self.lanes.parked() < parked_max.unwrap_or(usize::MAX).max(1)
     }
 
-    async fn wait(&mut self, room: bool, drain: &CancellationToken) -> Woke {
+    async fn wait(&mut self, room: bool, drained: Pin<&mut impl Future<Output = ()>>) -> Woke {
         let wants_room = !room && self.may_start();
         let reads = room && self.may_park();
         // Without room nothing could start anyway, and what ends makes room.
@@ -189,12 +222,12 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
             .map(|at| self.steady.instant(at));
         tokio::select! {
             biased;
-            () = drain.cancelled() => Woke::End,
+            () = drained => Woke::End,
             changed = self.news.changed() => changed.map_or(Woke::End, |()| Woke::Orders),
-            Some(ended) = self.attempts.join_next_with_id() => Woke::Ended(ended),
+            landed = std::future::poll_fn(|cx| self.in_air.poll_landed(cx)) => Woke::Landed(Box::new(landed)),
             () = std::future::poll_fn(|cx| self.stack.poll_room(cx)), if wants_room => Woke::Room,
             () = sleep_until(due), if due.is_some() => Woke::Due,
-            delivery = self.ledger.next(), if reads => Woke::Next(delivery),
+            delivery = self.ledger.next(), if reads => Woke::Next(Box::new(delivery)),
         }
     }
 
@@ -294,7 +327,11 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
             }
             turn.tried = Some(tried);
         }
-        let customer = self.ledger.customer(&delivery.stored.event).await;
+        let customer = if self.destination.writer.asks_customer() {
+            self.ledger.customer(&delivery.stored.event).await
+        } else {
+            None
+        };
         if self.destination.writer.dialogue().is_some() {
             return self.begin_talk(turn, delivery, customer).await;
         }
@@ -346,20 +383,21 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
         request::write(&self.destination, &call)
     }
 
-    fn launch(&mut self, turn: Turn, delivery: Delivery, outgoing: Outgoing) {
+    fn launch(&mut self, turn: Turn, delivery: Delivery, mut outgoing: Outgoing) {
         let attempted = Attempted {
             event: &delivery.stored.event,
             destination: &self.destination.name,
             number: next_number(&turn, &delivery),
             now: self.means.clock.now(),
         };
-        let request = request::request(&outgoing, attempted, self.means.sign);
+        let (late, secrets) = (outgoing.late, std::mem::take(&mut outgoing.redact));
+        let request = request::request(outgoing, attempted, self.means.sign, &mut self.address);
         match request {
             Ok(request) => {
                 let clock = &self.means.clock;
-                let reading = Reading::of(&self.destination, &outgoing, &request, clock);
+                let reading = Reading::of(&self.destination, secrets, &request, clock);
                 let attempt = Try::One { request, reading };
-                self.fly(turn, delivery, attempt, outgoing.late);
+                self.fly(turn, delivery, attempt, late);
             }
             Err(unsendable) => self.unsendable(turn, &delivery, unsendable),
         }
@@ -372,31 +410,25 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
         if !self.ledger.start(turn.offset) {
             return self.lanes.end(turn, now);
         }
-        let answer = self.stack.attempt(attempt);
-        let task = self.attempts.spawn(async move {
-            let started = Instant::now();
-            (answer.await, started.elapsed())
-        });
         // A delivery that only waited for its customer has not been tried.
         let since = turn
             .tried
             .filter(|_| number > 1)
             .map_or(now, |tried| tried.since);
-        self.in_air.insert(
-            task.id(),
-            Flight {
-                turn,
-                delivery,
-                number,
-                at,
-                since,
-                late,
-            },
-        );
+        let flight = Flight {
+            turn,
+            delivery,
+            number,
+            at,
+            since,
+            late,
+        };
+        let answer = self.stack.attempt(attempt);
+        self.in_air.start(flight, answer);
         let ends_by = Instant::now() + talk::longest(&self.destination);
         self.busy_until = self.busy_until.max(Some(ends_by));
         self.report.began(self.busy_until);
-        self.report.now_in_air(self.attempts.len());
+        self.report.now_in_air(self.in_air.len());
     }
 
     /// No new attempts; those in the air may end within the patience. The rest
@@ -406,19 +438,18 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
         let patience = tokio::time::sleep(patience);
         tokio::pin!(patience);
         loop {
-            let ended = tokio::select! {
+            if self.in_air.is_empty() {
+                break;
+            }
+            tokio::select! {
                 biased;
-                ended = self.attempts.join_next_with_id() => ended,
+                landed = std::future::poll_fn(|cx| self.in_air.poll_landed(cx)) => self.landed(landed),
                 () = &mut patience => break,
-            };
-            match ended {
-                Some(ended) => self.ended(ended),
-                None => break,
             }
         }
         self.memory.desk.leave(&self.destination.name);
-        let abandoned = self.attempts.len();
-        self.attempts.shutdown().await;
+        let abandoned = self.in_air.len();
+        self.in_air.abandon();
         self.report.ended(abandoned);
     }
 }
@@ -440,6 +471,9 @@ impl Steady {
         self.base + at.since(self.start)
     }
 }
+
+/// What a worker does between two looks at its orders, at most.
+const AT_ONCE_MAX: usize = 64;
 
 /// Attempts are counted from 1, over all runs.
 fn next_number(turn: &Turn, delivery: &Delivery) -> u32 {

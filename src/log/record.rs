@@ -427,7 +427,7 @@ fn read_attempt(input: &mut In<'_>) -> Option<Attempt> {
     Some(Attempt {
         number: input.u32()?,
         at: input.at()?,
-        outcome: input.text()?.to_owned(),
+        outcome: input.text()?.to_owned().into(),
         status: Some(input.u16()?).filter(|status| *status != 0),
         took_ms: input.u32()?,
         detail: input.text()?.to_owned(),

@@ -30,7 +30,7 @@ pub struct Subscription {
 
 /// What a look into the memory says.
 enum Look {
-    Found(Box<Delivery>),
+    Found(Delivery),
     Resume(Vec<Offset>),
     Fill,
     Wait,
@@ -73,7 +73,7 @@ impl Subscription {
     pub async fn next(&mut self) -> Delivery {
         loop {
             match self.look() {
-                Look::Found(delivery) => return *delivery,
+                Look::Found(delivery) => return delivery,
                 Look::Resume(offsets) => {
                     let (handle, account) = (Arc::clone(&self.handle), Arc::clone(&self.account));
                     let read = tokio::task::spawn_blocking(move || {
@@ -106,6 +106,14 @@ impl Subscription {
         }
     }
 
+    /// The same, if it is in memory already.
+    pub fn try_next(&mut self) -> Option<Delivery> {
+        match self.look() {
+            Look::Found(delivery) => Some(delivery),
+            Look::Resume(_) | Look::Fill | Look::Wait => None,
+        }
+    }
+
     /// The next thing from memory, or what to do to get it there.
     fn look(&mut self) -> Look {
         const RESUME_AT_ONCE: usize = 32;
@@ -116,13 +124,15 @@ impl Subscription {
         while let Some(mut delivery) = self.resumed.pop_front() {
             if let Some(open) = state.ledger.find(delivery.stored.offset) {
                 delivery.attempts = open.attempts;
-                return Look::Found(Box::new(delivery));
+                return Look::Found(delivery);
             }
         }
-        let rest = self.resume.clone();
-        match state.ledger.first_of(rest, RESUME_AT_ONCE) {
-            first if first.is_empty() => self.resume.start = self.resume.end,
-            first => return Look::Resume(first),
+        if self.resume.start < self.resume.end {
+            let rest = self.resume.clone();
+            match state.ledger.first_of(rest, RESUME_AT_ONCE) {
+                first if first.is_empty() => self.resume.start = self.resume.end,
+                first => return Look::Resume(first),
+            }
         }
         while let Some(Upcoming {
             stored,
@@ -136,7 +146,7 @@ impl Subscription {
                     .ledger
                     .hand_out(stored.offset, next, size, stored.event.accepted_at)
             {
-                return Look::Found(Box::new(delivery(stored, action, &open)));
+                return Look::Found(delivery(stored, action, &open));
             }
         }
         if state.live { Look::Wait } else { Look::Fill }

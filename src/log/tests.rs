@@ -127,7 +127,7 @@ pub(super) fn attempt(number: u32) -> Attempt {
     Attempt {
         number,
         at: START.plus(Duration::from_secs(u64::from(number))),
-        outcome: "5xx".to_owned(),
+        outcome: "5xx".into(),
         status: Some(503),
         took_ms: 12,
         detail: format!("attempt {number}"),

@@ -336,6 +336,11 @@ impl Writer for Endpoint {
         })
     }
 
+    /// No template names a customer.
+    fn asks_customer(&self) -> bool {
+        false
+    }
+
     fn shown_target(&self) -> String {
         match &self.url {
             Target::Url(template) => template.origin(),

@@ -1,0 +1,367 @@
+//! Connections to a destination's hosts, kept open between requests.
+//!
+//! Our own, because whoever makes a request drives its connection: no task, no
+//! channel and no wake-up stands between an attempt and its socket. What idles
+//! is looked at when it is wanted again; one look-out for all of a destination's
+//! connections closes what nobody wanted for a while.
+
+use std::fmt;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::uri::{Authority, Parts, Scheme};
+use http::{Response, Uri};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper::rt;
+use tokio::time::Instant;
+use tower::{BoxError, Service};
+
+use super::attempt::{Head, Sent};
+use super::connector::{Connector, Stream, Unreached};
+
+#[cfg(test)]
+mod tests;
+
+/// All connections of one destination. Clones share them.
+#[derive(Clone, Debug)]
+pub(super) struct Pool {
+    connector: Connector,
+    builder: http1::Builder,
+    idle: Arc<Idle>,
+}
+
+/// What may idle, and what does: the one used last is at the end.
+#[derive(Debug)]
+struct Idle {
+    lines_max: usize,
+    lines: Mutex<Lines>,
+}
+
+#[derive(Debug, Default)]
+struct Lines {
+    idle: Vec<Line>,
+    /// Somebody closes what idles too long.
+    watched: bool,
+}
+
+/// One connection.
+struct Line {
+    to: Host,
+    sender: http1::SendRequest<Full<Bytes>>,
+    /// `None`: it has ended.
+    driver: Driver,
+    /// What may be read before somebody else has a turn.
+    ration: Arc<AtomicU8>,
+    used_at: Instant,
+}
+
+type Driver = Option<Box<http1::Connection<Rationed, Full<Bytes>>>>;
+
+/// Who is at the other end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Host {
+    scheme: Scheme,
+    authority: Authority,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failed {
+    #[error(transparent)]
+    Unreached(#[from] Unreached),
+    #[error(transparent)]
+    Broken(#[from] hyper::Error),
+}
+
+impl Pool {
+    /// `lines_max`: connections that may idle.
+    pub(super) fn new(connector: Connector, builder: http1::Builder, lines_max: usize) -> Self {
+        let idle = Idle {
+            lines_max,
+            lines: Mutex::default(),
+        };
+        Self {
+            connector,
+            builder,
+            idle: Arc::new(idle),
+        }
+    }
+
+    /// The head of the answer to a request with an absolute URL.
+    pub(super) async fn ask(&self, mut request: Sent) -> Result<Head, Failed> {
+        let uri = std::mem::take(request.uri_mut());
+        let Parts {
+            scheme: Some(scheme),
+            authority: Some(authority),
+            path_and_query: Some(path),
+            ..
+        } = uri.clone().into_parts()
+        else {
+            return Err(Unreached::NoHost.into());
+        };
+        *request.uri_mut() = Uri::from(path);
+        let host = Host { scheme, authority };
+        loop {
+            let (mut line, fresh) = match self.idle.take(&host) {
+                Some(line) => (line, false),
+                None => (self.connect(host.clone(), &uri).await?, true),
+            };
+            match line.ask(request).await {
+                Ok(head) => return Ok(self.answered(line, head)),
+                // Not a byte of it was written: it goes over another.
+                Err((Some(unsent), _closed)) if !fresh => request = unsent,
+                Err((_, error)) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn connect(&self, to: Host, uri: &Uri) -> Result<Line, Failed> {
+        let stream = self.connector.clone().call(uri.clone()).await?;
+        let ration = Arc::default();
+        let stream = Rationed {
+            stream,
+            left: Arc::clone(&ration),
+        };
+        let (sender, driver) = self.builder.handshake(stream).await?;
+        Ok(Line {
+            to,
+            ration,
+            sender,
+            driver: Some(Box::new(driver)),
+            used_at: Instant::now(),
+        })
+    }
+
+    fn answered(&self, line: Line, head: Response<Incoming>) -> Head {
+        let home = Arc::clone(&self.idle);
+        head.map(|body| {
+            let mut body = Heard {
+                body,
+                line: Some(line),
+                home,
+            };
+            if body.body.is_end_stream() {
+                body.give_back();
+            }
+            body.map_err(BoxError::from).boxed_unsync()
+        })
+    }
+}
+
+impl Line {
+    /// `Err` with the request: nothing of it was written.
+    async fn ask(
+        &mut self,
+        request: Sent,
+    ) -> Result<Response<Incoming>, (Option<Sent>, hyper::Error)> {
+        let mut answer = pin!(self.sender.try_send_request(request));
+        let (driver, ration) = (&mut self.driver, &self.ration);
+        std::future::poll_fn(|cx| {
+            drive(driver, ration, cx);
+            answer.as_mut().poll(cx)
+        })
+        .await
+        .map_err(|mut failed| (failed.take_message(), failed.into_error()))
+    }
+
+    fn drive(&mut self, cx: &mut Context<'_>) {
+        drive(&mut self.driver, &self.ration, cx);
+    }
+
+    /// Whether another request may be made on it.
+    fn is_ready(&self) -> bool {
+        self.driver.is_some() && self.sender.is_ready()
+    }
+}
+
+/// Lets a connection do what it can. What ended it is told to whoever waits for
+/// the answer.
+fn drive(driver: &mut Driver, ration: &AtomicU8, cx: &mut Context<'_>) {
+    ration.store(READS_AT_ONCE, Ordering::Relaxed);
+    let ended = driver
+        .as_mut()
+        .is_some_and(|driver| Pin::new(driver).poll(cx).is_ready());
+    if ended {
+        *driver = None;
+    }
+}
+
+/// A stream of which so much is read at once and no more: hyper reads on for
+/// as long as there is something, and a stranger may never stop.
+#[derive(Debug)]
+struct Rationed {
+    stream: Stream,
+    left: Arc<AtomicU8>,
+}
+
+impl rt::Read for Rationed {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: rt::ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let left = self.left.load(Ordering::Relaxed);
+        let Some(less) = left.checked_sub(1) else {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        };
+        self.left.store(less, Ordering::Relaxed);
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl rt::Write for Rationed {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, pieces)
+    }
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Line")
+            .field("to", &self.to)
+            .field("used_at", &self.used_at)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Idle {
+    /// A connection to this host that is still open, as far as can be seen.
+    fn take(&self, host: &Host) -> Option<Line> {
+        loop {
+            let mut line = {
+                let idle = &mut self.lock().idle;
+                let at = idle.iter().rposition(|line| line.to == *host)?;
+                idle.remove(at)
+            };
+            // Has the other side closed it meanwhile? Nobody was told.
+            line.drive(&mut Context::from_waker(Waker::noop()));
+            if line.is_ready() && line.used_at.elapsed() < IDLE_MAX {
+                return Some(line);
+            }
+        }
+    }
+
+    fn put(self: &Arc<Self>, mut line: Line) {
+        line.used_at = Instant::now();
+        let mut lines = self.lock();
+        lines.idle.push(line);
+        let over = lines.idle.len() > self.lines_max;
+        let longest = over.then(|| lines.idle.remove(0));
+        let watch = !std::mem::replace(&mut lines.watched, true);
+        drop(lines);
+        drop(longest);
+        if watch {
+            tokio::spawn(watch_over(Arc::downgrade(self)));
+        }
+    }
+
+    /// Closes what has idled too long; says when to look again.
+    fn close_old(&self, now: Instant) -> Option<Instant> {
+        let mut lines = self.lock();
+        let old = |line: &Line| now.duration_since(line.used_at) >= IDLE_MAX;
+        let closed: Vec<Line> = lines.idle.extract_if(.., |line| old(line)).collect();
+        let next = lines.idle.iter().map(|line| line.used_at).min();
+        lines.watched = next.is_some();
+        drop(lines);
+        drop(closed);
+        next.map(|used_at| used_at + IDLE_MAX)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends when nothing idles any more, or nobody is left to want it.
+async fn watch_over(idle: Weak<Idle>) {
+    let mut next = Instant::now() + IDLE_MAX;
+    loop {
+        tokio::time::sleep_until(next).await;
+        let Some(idle) = idle.upgrade() else { return };
+        match idle.close_old(Instant::now()) {
+            Some(at) => next = at,
+            None => return,
+        }
+    }
+}
+
+/// The body of an answer, which drives its connection while it is read. Read to
+/// its end, the connection may be used again; dropped before, it is closed.
+struct Heard {
+    body: Incoming,
+    line: Option<Line>,
+    home: Arc<Idle>,
+}
+
+impl Heard {
+    fn give_back(&mut self) {
+        if let Some(line) = self.line.take_if(|line| line.is_ready()) {
+            self.home.put(line);
+        }
+    }
+}
+
+impl Body for Heard {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        if let Some(line) = &mut self.line {
+            line.drive(cx);
+        }
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        if matches!(frame, Poll::Ready(None)) || self.body.is_end_stream() {
+            self.give_back();
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Shorter than the 30 s and more that most servers keep theirs.
+const IDLE_MAX: Duration = Duration::from_secs(20);
+/// Reads between two looks at the clock.
+const READS_AT_ONCE: u8 = 8;

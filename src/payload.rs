@@ -8,21 +8,30 @@
 //! `1.1`). What is not JSON by
 //! RFC 8259 is refused.
 
-use std::borrow::Cow;
-use std::sync::Arc;
+mod plain;
 
+use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use plain::Plain;
 use serde_json::Value;
 
 /// The deepest nesting that any configuration may allow (serde_json's limit).
 pub const DEPTH_MAX: usize = 128;
 
-/// A parsed body; clones share it.
-#[derive(Clone, Debug, PartialEq)]
+/// A body that is JSON; clones share it. The tree of one that was read by
+/// [`Payload::of`] is made when somebody looks at it, and once.
+#[derive(Clone, Debug)]
 pub struct Payload(Arc<Parsed>);
 
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 struct Parsed {
-    value: Value,
+    tree: OnceLock<Value>,
+    /// What the tree is made from, and a way through it: both empty where the
+    /// tree was made at once.
+    body: Bytes,
+    plain: Plain,
     rounded: bool,
 }
 
@@ -39,7 +48,7 @@ impl Payload {
     /// Parses a whole body. Never recurses deeper than `depth_max`
     /// (at most [`DEPTH_MAX`]).
     pub fn parse(body: &[u8], depth_max: usize) -> Result<Self, NotJson> {
-        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+        let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
         let depth_max = depth_max.min(DEPTH_MAX);
         let (depth, rounded) = survey(body);
         if depth > depth_max {
@@ -47,7 +56,7 @@ impl Payload {
         }
         let mended = mend_lone_surrogates(body);
         match serde_json::from_slice(&mended) {
-            Ok(value) => Ok(Self(Arc::new(Parsed { value, rounded }))),
+            Ok(value) => Ok(Self::known(value, rounded)),
             Err(error) => Err(NotJson::Malformed {
                 line: error.line(),
                 column: error.column(),
@@ -55,15 +64,53 @@ impl Payload {
         }
     }
 
+    /// The same judgement as [`Payload::parse`]'s, without making the tree of a
+    /// body in which nothing is unusual: most webhooks are asked for two or
+    /// three values, see [`Payload::find`]. Shares the bytes.
+    pub fn of(body: &Bytes, depth_max: usize) -> Result<Self, NotJson> {
+        let mark = body.starts_with(BYTE_ORDER_MARK);
+        let start = if mark { BYTE_ORDER_MARK.len() } else { 0 };
+        let Some(plain) = Plain::read(body.get(start..).unwrap_or_default(), depth_max) else {
+            return Self::parse(body, depth_max);
+        };
+        Ok(Self(Arc::new(Parsed {
+            tree: OnceLock::new(),
+            body: body.slice(start..),
+            plain,
+            rounded: false,
+        })))
+    }
+
+    fn known(value: Value, rounded: bool) -> Self {
+        Self(Arc::new(Parsed {
+            tree: OnceLock::from(value),
+            body: Bytes::new(),
+            plain: Plain::default(),
+            rounded,
+        }))
+    }
+
     /// The parsed JSON.
     pub fn value(&self) -> &Value {
-        &self.0.value
+        // What is plain was found to be JSON.
+        let parse = || serde_json::from_slice(&self.0.body).unwrap_or_default();
+        self.0.tree.get_or_init(parse)
     }
 
     /// Whether a part of this payload holds a whole number beyond 64 bits,
     /// which reading has rounded. Costs a walk only where the payload has one.
     pub fn is_rounded(&self, part: &Value) -> bool {
         self.0.rounded && holds_rounded(part)
+    }
+
+    /// What [`Payload::at`] gives, without making a tree for it. For those who
+    /// ask for a few values only; whoever asks for more asks `at`.
+    pub fn find(&self, path: &str) -> Option<Cow<'_, Value>> {
+        if self.0.tree.get().is_some() {
+            return self.at(path).map(Cow::Borrowed);
+        }
+        let found = self.0.plain.find(&self.0.body, path)?;
+        serde_json::from_slice(found).ok().map(Cow::Owned)
     }
 
     /// The value at a dotted path such as `order.id`; array elements by index.
@@ -77,14 +124,19 @@ impl Payload {
     }
 }
 
-impl From<Value> for Payload {
-    fn from(value: Value) -> Self {
-        Self(Arc::new(Parsed {
-            value,
-            rounded: false,
-        }))
+impl PartialEq for Payload {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.rounded == other.0.rounded && self.value() == other.value()
     }
 }
+
+impl From<Value> for Payload {
+    fn from(value: Value) -> Self {
+        Self::known(value, false)
+    }
+}
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// An id as text: a non-empty string, or an integer exactly as it was written.
 /// A number that JSON readers would round (beyond u64, or a fraction) is no id.
@@ -209,64 +261,4 @@ fn escape_at(body: &[u8], at: usize) -> Option<u32> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn parse(body: &str) -> Result<Value, NotJson> {
-        Payload::parse(body.as_bytes(), DEPTH_MAX).map(|payload| payload.value().clone())
-    }
-
-    #[test]
-    fn a_lone_surrogate_reads_as_the_replacement_character() {
-        assert_eq!(parse(r#""a\ud83d""#), Ok(json!("a\u{fffd}")));
-        assert_eq!(parse(r#""\ude00b""#), Ok(json!("\u{fffd}b")));
-        assert_eq!(parse(r#""\ud83d\ud83d\ude00""#), Ok(json!("\u{fffd}😀")));
-        assert_eq!(parse(r#""\\ud83d""#), Ok(json!("\\ud83d")));
-        assert_eq!(parse(r#""\ud83d\ude00""#), Ok(json!("😀")));
-    }
-
-    #[test]
-    fn depth_is_counted_outside_strings_only() {
-        assert_eq!(survey(br#"{"a":"[[[[\"[","b":[1]}"#).0, 2);
-        assert_eq!(survey(&[b'['; 100_000]).0, 100_000);
-    }
-
-    #[test]
-    fn a_deep_body_is_refused_without_recursion() {
-        let deep = "[".repeat(100_000);
-        assert_eq!(parse(&deep), Err(NotJson::TooDeep { depth_max: 128 }));
-        assert!(parse(&format!("{}{}", "[".repeat(127), "]".repeat(127))).is_ok());
-    }
-
-    #[test]
-    fn a_byte_order_mark_is_skipped() {
-        assert_eq!(parse("\u{feff}{\"a\":1}"), Ok(json!({"a": 1})));
-        assert!(parse("\u{feff}").is_err());
-    }
-
-    #[test]
-    fn an_id_keeps_its_digits() {
-        let check = |json: &str, expected: Option<&str>| {
-            let value: Value = serde_json::from_str(json).unwrap();
-            assert_eq!(id_text(&value).as_deref(), expected, "{json}");
-        };
-        check("1375619", Some("1375619"));
-        check("\"1375619\"", Some("1375619"));
-        check("18446744073709551615", Some("18446744073709551615"));
-        check("9007199254740993", Some("9007199254740993"));
-        check("1.375619e6", Some("1375619"));
-        check("123456789012345678901234567890", None);
-        check("1.5", None);
-        check("\"\"", None);
-        check("null", None);
-    }
-
-    #[test]
-    fn a_path_walks_objects_and_arrays() {
-        let payload = Payload::from(json!({"order": {"lines": [{"id": 7}]}}));
-        assert_eq!(payload.at("order.lines.0.id"), Some(&json!(7)));
-        assert_eq!(payload.at("order.lines.x"), None);
-        assert_eq!(payload.at("nope"), None);
-    }
-}
+mod tests;

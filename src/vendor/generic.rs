@@ -1,5 +1,6 @@
 //! Any sender of JSON: where its type, id and key stand is configured.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::Value as Json;
@@ -132,9 +133,12 @@ impl Selector {
     fn find(&self, inbound: &Inbound<'_>, payload: &Payload) -> Option<String> {
         match self {
             Self::Header(name) => reading::header(inbound, name).map(str::to_owned),
-            Self::Body(path) => match payload.at(path)? {
-                Json::Bool(flag) => Some(flag.to_string()),
-                value => payload::id_text(value),
+            Self::Body(path) => match payload.find(path)? {
+                Cow::Owned(Json::String(text)) => Some(text).filter(|text| !text.is_empty()),
+                found => match &*found {
+                    Json::Bool(flag) => Some(flag.to_string()),
+                    value => payload::id_text(value),
+                },
             },
         }
     }

@@ -1,5 +1,6 @@
 //! What the readers of several vendors share.
 
+use bytes::Bytes;
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
@@ -8,14 +9,14 @@ use crate::event::{EventType, Inbound};
 use crate::payload::Payload;
 
 /// The body as JSON, or why not.
-pub(super) fn parse(body: &[u8], depth_max: usize) -> Result<Payload, Unreadable> {
-    Payload::parse(body, depth_max).map_err(|error| Unreadable(error.to_string()))
+pub(super) fn parse(body: &Bytes, depth_max: usize) -> Result<Payload, Unreadable> {
+    Payload::of(body, depth_max).map_err(|error| Unreadable(error.to_string()))
 }
 
 /// The body as JSON, or the JSON in the field `payload` of a form.
 pub(super) fn json_in(
     content_type: Option<&str>,
-    body: &[u8],
+    body: &Bytes,
     depth_max: usize,
 ) -> Result<Payload, Unreadable> {
     const FORM: &str = "application/x-www-form-urlencoded";
@@ -25,7 +26,7 @@ pub(super) fn json_in(
     }
     let found = url::form_urlencoded::parse(body).find(|(name, _)| name == "payload");
     let (_, json) = found.ok_or_else(|| Unreadable("a form without `payload`".to_owned()))?;
-    parse(json.as_bytes(), depth_max)
+    parse(&Bytes::from(json.into_owned()), depth_max)
 }
 
 /// The first header of this name, where it is text and not empty.

@@ -218,6 +218,10 @@ struct Open {
 
 impl Open {
     fn begin(&mut self, start: usize, bracket: u8, depth_max: usize) -> Option<()> {
+        if self.all.capacity() == 0 {
+            // Enough for most bodies.
+            self.all.reserve_exact(16);
+        }
         let around = std::mem::replace(&mut self.innermost, self.all.len());
         self.all.push((start, around));
         self.bracket = bracket;

@@ -117,96 +117,96 @@ fn what_is_not_plain_is_left_to_the_full_parse() {
     }
 }
 
-/// Pieces of JSON, whole ones often enough to be accepted, and what is
-/// unusual often enough to matter.
+/// What stands in no brackets: unusual often enough to matter.
+const LEAVES: &[&str] = &[
+    "null",
+    "true",
+    "false",
+    "0",
+    "-0",
+    "7",
+    "-1.5",
+    "01",
+    "1.",
+    "-",
+    "1e3",
+    "1e999",
+    "0.1E-2",
+    "18446744073709551615",
+    "18446744073709551616",
+    "-9223372036854775808",
+    "123456789012345678",
+    "-99999999999999999999",
+    "0.12345678901234567",
+    "\"\"",
+    "\"a\"",
+    "\"a\\n\\u00e9 long enough for a word\"",
+    "\"\\ud83d\\ude00\"",
+    "\"\\ud83d\"",
+    "\"\\ud83dx\"",
+    "\"\\x\"",
+    "\"\\u12g4\"",
+    "\"\u{7f}é😀\"",
+    "\"tab\tin it\"",
+    "\"unit separator\u{1f}\"",
+    "\"a text that makes whatever it stands in one of the longer objects and arrays\"",
+    "\"end",
+    "\"b\\",
+    "tru",
+    "[",
+    "]",
+    "{",
+    "}",
+    ",",
+    ":",
+    "\u{feff}",
+    "\u{a0}",
+    "//",
+];
+
+const KEYS: &[&str] = &[
+    "\"a\"",
+    "\"b\"",
+    "\"0\"",
+    "\"\"",
+    "\"\\u0061\"",
+    "a",
+    "\"a.b\"",
+];
+
+const BLANKS: &[&str] = &["", "", "", " ", "\r\n", "\t", "\u{b}"];
+
+const COMMAS: &[&str] = &[",", ",", ",", ",", ",", " ,\n", ",,", ""];
+
+fn one_of(texts: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> + Clone {
+    prop::sample::select(texts).prop_map(|text| text.as_bytes().to_vec())
+}
+
+/// Items between brackets, mostly with commas.
+fn list(
+    item: impl Strategy<Value = Vec<u8>>,
+    [open, close]: [&'static [u8]; 2],
+) -> impl Strategy<Value = Vec<u8>> {
+    let parts = (
+        prop::collection::vec(item, 0..4),
+        one_of(COMMAS),
+        one_of(BLANKS),
+    );
+    parts.prop_map(move |(items, comma, blank)| {
+        [open, &blank, &items.join(&comma[..]), &blank, close].concat()
+    })
+}
+
+/// Pieces of JSON, whole ones often enough to be accepted.
 fn bodies() -> impl Strategy<Value = Vec<u8>> {
-    let texts = prop::sample::select(vec![
-        "null",
-        "true",
-        "false",
-        "0",
-        "-0",
-        "7",
-        "-1.5",
-        "01",
-        "1.",
-        "-",
-        "1e3",
-        "1e999",
-        "0.1E-2",
-        "18446744073709551615",
-        "18446744073709551616",
-        "-9223372036854775808",
-        "123456789012345678",
-        "-99999999999999999999",
-        "0.12345678901234567",
-        "\"\"",
-        "\"a\"",
-        "\"a\\n\\u00e9 long enough for a word\"",
-        "\"\\ud83d\\ude00\"",
-        "\"\\ud83d\"",
-        "\"\\ud83dx\"",
-        "\"\\x\"",
-        "\"\\u12g4\"",
-        "\"\u{7f}é😀\"",
-        "\"tab\tin it\"",
-        "\"unit separator\u{1f}\"",
-        "\"a text that makes whatever it stands in one of the longer objects and arrays\"",
-        "\"end",
-        "\"b\\",
-        "tru",
-        "[",
-        "]",
-        "{",
-        "}",
-        ",",
-        ":",
-        "\u{feff}",
-        "\u{a0}",
-        "//",
-    ]);
-    let leaf = texts.prop_map(|text| text.as_bytes().to_vec());
-    let whole = leaf.prop_recursive(5, 40, 5, |inner| {
-        let keys = prop::sample::select(vec![
-            "\"a\"",
-            "\"b\"",
-            "\"0\"",
-            "\"\"",
-            "\"\\u0061\"",
-            "a",
-            "\"a.b\"",
-        ]);
-        let blanks = || prop::sample::select(vec!["", "", "", " ", "\r\n", "\t", "\u{b}"]);
-        let commas = prop::sample::select(vec![",", ",", ",", ",", ",", " ,\n", ",,", ""]);
-        let member = (keys, blanks(), inner.clone(), blanks());
+    let whole = one_of(LEAVES).prop_recursive(5, 40, 5, |inner| {
+        let member = (one_of(KEYS), one_of(BLANKS), inner.clone(), one_of(BLANKS));
         let member = member.prop_map(|(key, before, value, after)| {
-            [
-                key.as_bytes(),
-                before.as_bytes(),
-                b":",
-                after.as_bytes(),
-                &value,
-            ]
-            .concat()
+            [&key, &before, &b":"[..], &after, &value].concat()
         });
-        let list = |item: BoxedStrategy<Vec<u8>>, open: &'static str, close: &'static str| {
-            (prop::collection::vec(item, 0..4), commas.clone(), blanks()).prop_map(
-                move |(items, comma, blank)| {
-                    let inside = items.join(comma.as_bytes());
-                    [
-                        open.as_bytes(),
-                        blank.as_bytes(),
-                        &inside,
-                        blank.as_bytes(),
-                        close.as_bytes(),
-                    ]
-                    .concat()
-                },
-            )
-        };
         prop_oneof![
-            3 => list(member.boxed(), "{", "}"),
-            2 => list(inner.boxed(), "[", "]"),
+            3 => list(member, [b"{", b"}"]),
+            2 => list(inner, [b"[", b"]"]),
         ]
     });
     // One byte in the wrong place, now and then.

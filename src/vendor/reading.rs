@@ -40,6 +40,14 @@ pub(super) fn text<'j>(value: &'j Json, key: &str) -> Option<&'j str> {
     value.get(key)?.as_str().filter(|text| !text.is_empty())
 }
 
+/// The same at a dotted path, without a look at the rest of the payload.
+pub(super) fn text_at(payload: &Payload, path: &str) -> Option<String> {
+    match payload.find(path)?.into_owned() {
+        Json::String(text) if !text.is_empty() => Some(text),
+        _ => None,
+    }
+}
+
 /// An event without a chat message, stored as received.
 pub(super) fn plain(
     event_type: impl Into<EventType>,

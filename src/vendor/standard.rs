@@ -23,9 +23,8 @@ pub struct Standard;
 impl Reader for Standard {
     fn read(&self, inbound: &Inbound<'_>, depth_max: usize) -> Result<Webhook, Unreadable> {
         let payload = reading::parse(inbound.body, depth_max)?;
-        let event_type = reading::text(payload.value(), "type")
-            .unwrap_or(reading::UNKNOWN)
-            .to_owned();
+        let event_type =
+            reading::text_at(&payload, "type").unwrap_or_else(|| reading::UNKNOWN.to_owned());
         let vendor_id = reading::header(inbound, "webhook-id").map(Into::into);
         Ok(reading::event(Reading {
             vendor_id,

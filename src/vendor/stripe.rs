@@ -23,11 +23,9 @@ pub struct Stripe;
 impl Reader for Stripe {
     fn read(&self, inbound: &Inbound<'_>, depth_max: usize) -> Result<Webhook, Unreadable> {
         let payload = reading::parse(inbound.body, depth_max)?;
-        let event_type = reading::text(payload.value(), "type");
-        let event_type = event_type
-            .ok_or_else(|| Unreadable("no `type`".to_owned()))?
-            .to_owned();
-        let vendor_id = reading::text(payload.value(), "id").map(Into::into);
+        let event_type =
+            reading::text_at(&payload, "type").ok_or_else(|| Unreadable("no `type`".to_owned()))?;
+        let vendor_id = reading::text_at(&payload, "id").map(Into::into);
         Ok(reading::event(Reading {
             vendor_id,
             ..reading::plain(event_type, payload, inbound)

@@ -109,6 +109,11 @@ impl EventId {
         Self(Uuid::from_bytes(bytes))
     }
 
+    /// The form that [`fmt::Display`] writes, in a buffer of the caller's.
+    pub fn text(self, buffer: &mut [u8; 36]) -> &str {
+        self.0.hyphenated().encode_lower(buffer)
+    }
+
     /// Reads the form that [`fmt::Display`] writes.
     pub fn parse(text: &str) -> Option<Self> {
         Uuid::try_parse(text).ok().map(Self)
@@ -249,6 +254,7 @@ mod tests {
         let id = EventId::new(at, 77);
         assert_eq!(id.accepted_at(), at);
         assert_eq!(EventId::parse(&id.to_string()), Some(id));
+        assert_eq!(id.text(&mut [0; 36]), id.to_string());
         assert_eq!(EventId::from_bytes(id.to_bytes()), id);
     }
 

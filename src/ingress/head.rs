@@ -154,14 +154,24 @@ impl Filter {
     }
 
     fn scan(&mut self, head: &[u8]) -> Result<Option<Framing>, Refusal> {
-        let new = head.get(self.at..).unwrap_or_default();
         let mut previous = self
             .at
             .checked_sub(1)
             .and_then(|last| head.get(last))
             .copied()
             .unwrap_or(0);
-        for &byte in new {
+        loop {
+            if previous != b'\r' {
+                let run = self.run(head.get(self.at..).unwrap_or_default());
+                if run > 0 {
+                    // Whichever it was: none of them matters to what follows.
+                    previous = b' ';
+                    self.at += run;
+                }
+            }
+            let Some(&byte) = head.get(self.at) else {
+                break;
+            };
             self.at += 1;
             if self.at > self.head_bytes_max {
                 return Err(Refusal::TooLarge);
@@ -187,6 +197,19 @@ impl Filter {
             }
         }
         Ok(None)
+    }
+
+    /// How many of the next bytes are neither at a limit nor anything but text
+    /// within a line. Most bytes of a head are, so they are judged in one go.
+    fn run(&self, new: &[u8]) -> usize {
+        let target_max = match self.request {
+            None => self.uri_bytes_max.saturating_add(LINE_REST_MAX),
+            Some(_) => usize::MAX,
+        };
+        let room = self.head_bytes_max.min(target_max).saturating_sub(self.at);
+        let within = new.get(..room).unwrap_or(new);
+        let ends = |byte: &u8| *byte < b' ' || *byte == 0x7f;
+        within.iter().position(ends).unwrap_or(within.len())
     }
 
     /// One line without its end; `true` when it was the last.
@@ -291,7 +314,11 @@ const LINE_REST_MAX: usize = 64;
 /// A token's characters, but for the underscore: proxies turn it into a
 /// hyphen or drop the header, so it is not clear which header it is.
 fn is_name(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^`|~".contains(&byte)
+    matches!(
+        byte,
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*'
+            | b'+' | b'-' | b'.' | b'^' | b'`' | b'|' | b'~'
+    )
 }
 
 /// Digits alone, without leading zeros; no sign, no list, no hex.

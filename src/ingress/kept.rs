@@ -9,19 +9,6 @@ const HEADERS_MAX: usize = 64;
 /// Names and values together.
 const BYTES_MAX: usize = 8 << 10;
 
-/// A name that holds one of these is taken for a credential.
-const CREDENTIALS: &[&str] = &[
-    "auth",
-    "cookie",
-    "token",
-    "secret",
-    "signature",
-    "password",
-    "api-key",
-    "apikey",
-    "credential",
-];
-
 /// Between two hops only, or about the bytes on this one wire.
 const HOP_BY_HOP: &[&str] = &[
     "connection",
@@ -45,12 +32,10 @@ pub(super) fn kept(
 ) -> Vec<(Arc<str>, Arc<str>)> {
     let is_proof = |name: &str| proof.iter().any(|proof| proof == name);
     let is_wanted = |name: &str| wanted.iter().any(|wanted| wanted == name);
-    let is_harmless = |name: &str| {
-        !HOP_BY_HOP.contains(&name) && !CREDENTIALS.iter().any(|word| name.contains(word))
-    };
+    let is_harmless = |name: &str| !HOP_BY_HOP.contains(&name) && !is_credential(name);
     // What `Connection` names is hop-by-hop too.
     let connection: Vec<&str> = headers
-        .get_all("connection")
+        .get_all(http::header::CONNECTION)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .collect();
@@ -61,22 +46,27 @@ pub(super) fn kept(
             .any(|word| word.trim().eq_ignore_ascii_case(name))
     };
 
-    let mut kept = Vec::new();
+    let mut kept = Vec::with_capacity(headers.len().min(HEADERS_MAX));
     let mut bytes_left = BYTES_MAX;
-    for wanted_pass in [true, false] {
+    let passes = if wanted.is_empty() {
+        &[false][..]
+    } else {
+        &[true, false]
+    };
+    for wanted_pass in passes {
         for (name, value) in headers {
             let name = name.as_str();
-            let keep = if wanted_pass {
+            let keep = if *wanted_pass {
                 is_wanted(name)
             } else {
                 !is_wanted(name) && is_harmless(name) && !is_nominated(name)
             };
-            let Ok(value) = std::str::from_utf8(value.as_bytes()) else {
-                continue;
-            };
             if !keep || is_proof(name) || kept.len() == HEADERS_MAX {
                 continue;
             }
+            let Ok(value) = std::str::from_utf8(value.as_bytes()) else {
+                continue;
+            };
             // One that does not fit is left out; a smaller one after it may still fit.
             if let Some(left) = bytes_left.checked_sub(name.len() + value.len()) {
                 bytes_left = left;
@@ -87,9 +77,55 @@ pub(super) fn kept(
     kept
 }
 
+/// Whether a lower-case name holds a word by which it is taken for a
+/// credential. One walk for all words: every header of every request is asked.
+fn is_credential(name: &str) -> bool {
+    let mut rest = name.as_bytes();
+    while let [first, after @ ..] = rest {
+        let begins = match first {
+            b'a' => {
+                after.starts_with(b"uth")
+                    || after.starts_with(b"pi-key")
+                    || after.starts_with(b"pikey")
+            }
+            b'c' => after.starts_with(b"ookie") || after.starts_with(b"redential"),
+            b'p' => after.starts_with(b"assword"),
+            b's' => after.starts_with(b"ecret") || after.starts_with(b"ignature"),
+            b't' => after.starts_with(b"oken"),
+            _ => false,
+        };
+        if begins {
+            return true;
+        }
+        rest = after;
+    }
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_word_for_a_credential_is_found_wherever_it_stands() {
+        for word in [
+            "auth",
+            "cookie",
+            "token",
+            "secret",
+            "signature",
+            "password",
+            "api-key",
+            "apikey",
+            "credential",
+        ] {
+            assert!(is_credential(word), "{word}");
+            assert!(is_credential(&format!("x-{word}s-of")), "{word}");
+            assert!(is_credential(&format!("as{word}")), "{word}");
+            assert!(!is_credential(&word[1..]), "{word}");
+            assert!(!is_credential(&word[..word.len() - 1]), "{word}");
+        }
+    }
 
     fn names(headers: &[(&str, &str)], wanted: &[&str], proof: &[&str]) -> Vec<String> {
         let mut map = HeaderMap::new();

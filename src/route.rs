@@ -5,6 +5,7 @@
 mod tests;
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Deref;
 use std::sync::Arc;
 
 use serde_json::Value as Json;
@@ -82,17 +83,17 @@ impl RouteTable {
     /// One copy per destination; the first matching route decides its action.
     /// A `when` that fails does not hold.
     pub fn owed(&self, source: &SourceName, event_type: &EventType, scope: &Scope) -> Vec<Owed> {
-        self.owed_by(source, event_type, scope, |_| {})
+        self.owed_by(source, event_type, &scope, |_| {})
     }
 
     /// The same; each route that matches is told to `matched`. A route that
     /// has a `when`, and whose destinations all have their copy already, is not
-    /// asked, and so not told.
+    /// asked, and so not told. The scope is looked at only for a `when`.
     pub fn owed_by(
         &self,
         source: &SourceName,
         event_type: &EventType,
-        scope: &Scope,
+        scope: &impl Deref<Target = Scope>,
         mut matched: impl FnMut(&Route),
     ) -> Vec<Owed> {
         let mut owed = Settled::default();
@@ -131,21 +132,14 @@ impl RouteTable {
     /// The routes whose `from` and `on` hold, in file order.
     fn candidates(&self, source: &SourceName, event_type: &EventType) -> Vec<usize> {
         let mut found = Vec::new();
-        for by_type in self
-            .by_source
-            .get(source)
-            .into_iter()
-            .chain([&self.any_source])
-        {
-            found.extend(by_type.all.iter().copied());
-            found.extend(
-                by_type
-                    .exact
-                    .get(event_type.as_str())
-                    .into_iter()
-                    .flatten()
-                    .copied(),
-            );
+        let of_source = self.by_source.get(source);
+        for by_type in of_source.into_iter().chain([&self.any_source]) {
+            found.extend_from_slice(&by_type.all);
+            if !by_type.exact.is_empty()
+                && let Some(exact) = by_type.exact.get(event_type.as_str())
+            {
+                found.extend_from_slice(exact);
+            }
             let globbed = by_type.globs.iter().copied();
             found.extend(globbed.filter(|index| {
                 self.routes
@@ -153,8 +147,10 @@ impl RouteTable {
                     .is_some_and(|route| route.is_on(event_type.as_str()))
             }));
         }
-        found.sort_unstable();
-        found.dedup();
+        if found.len() > 1 {
+            found.sort_unstable();
+            found.dedup();
+        }
         found
     }
 }

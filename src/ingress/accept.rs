@@ -69,15 +69,16 @@ impl Door {
             Webhook::Probe { content_type, body } => return Ok(probe(content_type, body)),
             Webhook::Events(readings) => readings,
         };
+        let headers = &admitted.parts.headers;
         let passage = Passage {
             hops: admitted.hops,
-            headers: source.kept(&admitted.parts.headers),
+            headers: source.kept(headers),
         };
         let ingress = &self.ingress;
-        let batch = ingress.batch(front, source, &passage, readings).await?;
+        let batch = ingress.batch(front, source, passage, readings).await?;
         let receipts = self.append(front, batch, admitted.share).await?;
         let taken = taken(&receipts);
-        tracing::debug!(source = %source.name, id = taken.id.map(tracing::field::display), events = receipts.len(), deliveries = taken.deliveries, duplicate = taken.duplicate, took_ms = arrival.first_byte_at.elapsed().as_millis(), trace = came_with(&passage.headers).map(tracing::field::display), "event.accepted");
+        tracing::debug!(source = %source.name, id = taken.id.map(tracing::field::display), events = receipts.len(), deliveries = taken.deliveries, duplicate = taken.duplicate, took_ms = arrival.first_byte_at.elapsed().as_millis(), trace = came_with(headers).map(tracing::field::display), "event.accepted");
         Ok(taken.answer())
     }
 
@@ -167,9 +168,8 @@ impl Source {
 }
 
 /// The trace that a webhook with these headers came with.
-fn came_with(headers: &[(Arc<str>, Arc<str>)]) -> Option<Trace> {
-    let header = headers.iter().find(|(name, _)| **name == *TRACEPARENT);
-    Trace::read(&header?.1)
+fn came_with(headers: &http::HeaderMap) -> Option<Trace> {
+    Trace::read(headers.get(TRACEPARENT)?.to_str().ok()?)
 }
 
 fn taken(receipts: &[Receipt]) -> Taken {

@@ -2,6 +2,7 @@
 //! share: leave out what was taken before, name the customer, say what is owed,
 //! append, remember what was taught.
 
+use std::cell::LazyCell;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -74,7 +75,7 @@ impl Ingress {
             return Err(NotTaken::NoSource(source.clone()));
         };
         let batch = self
-            .batch(&front, source, &Passage::default(), readings)
+            .batch(&front, source, Passage::default(), readings)
             .await
             .map_err(|refused| match refused.why {
                 LINKS_UNREADABLE => NotTaken::Links(refused.detail.unwrap_or_default()),
@@ -88,14 +89,17 @@ impl Ingress {
         &self,
         front: &Front,
         source: &Source,
-        passage: &Passage,
+        passage: Passage,
         mut readings: Vec<Reading>,
     ) -> Result<Batch, Refused> {
         let ids = self.leave_out_seen(source, &mut readings).await?;
         self.name_customers(source, &mut readings).await;
         let standings = readings
             .iter()
-            .filter_map(|reading| key(source, reading).zip(reading.standing))
+            .filter_map(|reading| {
+                let standing = reading.standing?;
+                Some((key(source, reading)?, standing))
+            })
             .collect();
         let now = self.clock.now();
         let events = caught(|| Ok(events(front, &self.metrics, source, passage, readings, now)))?;
@@ -120,6 +124,9 @@ impl Ingress {
         readings: &mut Vec<Reading>,
     ) -> Result<HashMap<Key, Vec<SeenId>>, Refused> {
         let mut shown: HashMap<Key, Vec<SeenId>> = HashMap::new();
+        if !readings.iter().any(|reading| reading.once) {
+            return Ok(shown);
+        }
         for reading in readings.iter() {
             if let Some((key, id)) = once(source, reading) {
                 shown.entry(key).or_default().push(id);
@@ -205,14 +212,25 @@ fn events(
     front: &Front,
     metrics: &Metrics,
     source: &Source,
-    passage: &Passage,
+    mut passage: Passage,
     readings: Vec<Reading>,
     now: Timestamp,
 ) -> Vec<Accepted> {
     // Ids of one webhook's events count up, so that they sort as they came.
-    let chance = fastrand::u128(..);
-    let events = readings.into_iter().zip(0_u128..).map(|(reading, index)| {
-        let id = EventId::new(now, chance.wrapping_add(index));
+    let mut chance = fastrand::u128(..);
+    let mut left = readings.len();
+    let events = readings.into_iter().map(|reading| {
+        let id = EventId::new(now, chance);
+        chance = chance.wrapping_add(1);
+        left -= 1;
+        // The last one, most often the only one, has the headers themselves.
+        let passage = Passage {
+            hops: passage.hops,
+            headers: match left {
+                0 => std::mem::take(&mut passage.headers),
+                _ => passage.headers.clone(),
+            },
+        };
         accepted(front, metrics, source, passage, reading, id)
     });
     events.collect()
@@ -222,7 +240,7 @@ fn accepted(
     front: &Front,
     metrics: &Metrics,
     source: &Source,
-    passage: &Passage,
+    passage: Passage,
     reading: Reading,
     id: EventId,
 ) -> Accepted {
@@ -237,15 +255,19 @@ fn accepted(
         user: reading.user.map(Arc::from),
         accepted_at: id.accepted_at(),
         hops: passage.hops,
-        headers: passage.headers.clone(),
+        headers: passage.headers,
         body: reading.body,
     };
-    let scope = Scope::new(&event, reading.message.as_ref(), &reading.payload);
     let matched = &metrics.route_matched_total;
-    let mut owed = (front.routes).owed_by(&source.name, &event.event_type, &scope, |route| {
-        let labels = [source.name.as_str(), &route.name];
-        matched.with_label_values(&labels).inc();
-    });
+    let mut owed = {
+        // Most routes have no `when` that would look at it.
+        let (message, payload) = (reading.message.as_ref(), &reading.payload);
+        let scope = LazyCell::new(|| Scope::new(&event, message, payload));
+        (front.routes).owed_by(&source.name, &event.event_type, &scope, |route| {
+            let labels = [source.name.as_str(), &route.name];
+            matched.with_label_values(&labels).inc();
+        })
+    };
     if reading.ours {
         stop_loops(front, metrics, &mut owed);
     }
@@ -275,7 +297,7 @@ fn once(source: &Source, reading: &Reading) -> Option<(Key, SeenId)> {
 /// Ids of conversations are the source's own.
 fn key(source: &Source, reading: &Reading) -> Option<Key> {
     let key = reading.key.as_ref()?;
-    Some(Key::from(format!("{}/{key}", source.name)))
+    Some(Key::from([source.name.as_str(), "/", key].concat()))
 }
 
 /// What these events teach about who the customer of a conversation is.

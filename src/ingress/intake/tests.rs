@@ -342,7 +342,7 @@ async fn while_it_cannot_be_told_what_was_seen_nothing_is_taken() {
     let front = house.ingress.front.load_full();
     let source = Arc::clone(&front.sources["quiq"]);
     let (passage, readings) = (Passage::default(), read(&closed("1", 1)));
-    let batch = house.ingress.batch(&front, &source, &passage, readings);
+    let batch = house.ingress.batch(&front, &source, passage, readings);
     let refused = batch.await.unwrap_err();
     assert_eq!(
         (refused.status, refused.why),
@@ -351,5 +351,28 @@ async fn while_it_cannot_be_told_what_was_seen_nothing_is_taken() {
     assert!(refused.retry_after.is_some());
     // What is no message of a snapshot does not depend on it.
     assert_eq!(house.post(&closed("2", 0)).await.unwrap().len(), 1);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn every_event_of_a_webhook_has_its_headers_and_an_id_after_the_one_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let house = House::open(folder.path(), START);
+    let front = house.ingress.front.load_full();
+    let source = Arc::clone(&front.sources["quiq"]);
+    let passage = Passage {
+        hops: 2,
+        headers: vec![("x-a".into(), "1".into())],
+    };
+    let readings = read(&closed("1", 2));
+    let batch = house.ingress.batch(&front, &source, passage, readings);
+    let batch = batch.await.unwrap();
+    assert_eq!(batch.events.len(), 3);
+    for accepted in &batch.events {
+        let event = &accepted.event;
+        assert_eq!((event.hops, event.header("x-a")), (2, Some("1")));
+    }
+    let ids = batch.events.iter().map(|accepted| accepted.event.id);
+    assert!(ids.is_sorted_by(|one, next| one < next));
     house.close().await;
 }

@@ -32,10 +32,12 @@ mod head;
 mod intake;
 mod kept;
 mod late;
+mod note;
 mod peer;
 mod quiet;
 mod rate;
 mod server;
+mod timer;
 mod tls;
 mod wire;
 

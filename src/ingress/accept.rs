@@ -14,6 +14,7 @@ use super::head::Refusal;
 use super::intake::{Batch, Passage, caught};
 use super::kept::kept;
 use super::late::Late;
+use super::note::Note;
 use super::peer::is_proxy;
 use super::quiet::Quiet;
 use super::server::{Arrival, Respond};
@@ -76,7 +77,8 @@ impl Door {
         };
         let ingress = &self.ingress;
         let batch = ingress.batch(front, source, passage, readings).await?;
-        let receipts = self.append(front, batch, admitted.share).await?;
+        let receipts = self.append(front, &arrival.note, batch, admitted.share);
+        let receipts = receipts.await?;
         let taken = taken(&receipts);
         tracing::debug!(source = %source.name, id = taken.id.map(tracing::field::display), events = receipts.len(), deliveries = taken.deliveries, duplicate = taken.duplicate, took_ms = arrival.first_byte_at.elapsed().as_millis(), trace = came_with(headers).map(tracing::field::display), "event.accepted");
         Ok(taken.answer())
@@ -86,6 +88,7 @@ impl Door {
     async fn append(
         &self,
         front: &Front,
+        note: &Note,
         batch: Batch,
         share: Share,
     ) -> Result<Vec<Receipt>, Refused> {
@@ -106,7 +109,11 @@ impl Door {
             let _held = share;
             batch.append(&log, &links).await
         };
-        match self.late.within(front.limits.answer, append).await {
+        let mut timer = note.timer();
+        let appended = self.late.within(&mut timer, front.limits.answer, append);
+        let appended = appended.await;
+        note.keep_timer(timer);
+        match appended {
             Some(appended) => appended.map_err(|error: AppendError| unavailable(&error)),
             // It goes on; if it succeeds, the sender's retry is a duplicate or a second copy.
             None => Err(late()),

@@ -10,10 +10,10 @@ use http_body::Body;
 
 use super::answer::Refused;
 use super::body::{Budget, NoBody, Share, read};
+use super::note::Broken;
 use super::peer::sender;
 use super::rate::Rates;
 use super::server::Arrival;
-use super::wire::Broken;
 use super::{Front, Source};
 use crate::clock::Clock;
 use crate::event::Inbound;

@@ -1,13 +1,17 @@
 //! What an answer waited for and did not get in time: it goes on, and holds
 //! what it holds (a share of the bytes under way) until it ends.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
+
+use super::timer::Timer;
 
 /// Owns whatever is late.
 #[derive(Debug, Default)]
@@ -16,17 +20,24 @@ pub(super) struct Late(Mutex<JoinSet<()>>);
 impl Late {
     /// The result of `work`, if it comes within `deadline`. `None`: it goes on
     /// here, and its result is for nobody. So it does when this is dropped,
-    /// because the sender has gone.
+    /// because the sender has gone. What is in time needs no task of its own.
     pub(super) async fn within<T: Send + 'static>(
         &self,
+        timer: &mut Timer,
         deadline: Duration,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Option<T> {
+        let deadline = Instant::now() + deadline;
         let mut waited = Waited {
             late: self,
             work: Some(Box::pin(work)),
         };
-        let done = timeout(deadline, waited.work.as_mut()?).await.ok()?;
+        let work = waited.work.as_mut()?;
+        let done = poll_fn(|cx| match work.as_mut().poll(cx) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            Poll::Pending => timer.poll_at(deadline, cx).map(|()| None),
+        });
+        let done = done.await?;
         waited.work = None;
         Some(done)
     }
@@ -53,12 +64,12 @@ impl Late {
 }
 
 /// Work somebody waits for; it outlives the waiting.
-struct Waited<'a, T: Send + 'static> {
+struct Waited<'a, W: Future<Output: Send> + Send + 'static> {
     late: &'a Late,
-    work: Option<Pin<Box<dyn Future<Output = T> + Send>>>,
+    work: Option<Pin<Box<W>>>,
 }
 
-impl<T: Send + 'static> Drop for Waited<'_, T> {
+impl<W: Future<Output: Send> + Send + 'static> Drop for Waited<'_, W> {
     fn drop(&mut self) {
         // Without a runtime the process is at its end.
         if let Some(work) = self.work.take()
@@ -91,27 +102,27 @@ mod tests {
             let _held = share;
             answer.await
         };
-        assert!(late.within(SECOND, work).await.is_none());
+        let mut timer = Timer::default();
+        assert!(late.within(&mut timer, SECOND, work).await.is_none());
         assert_eq!((late.count(), budget.used()), (1, 7));
         let (other, more) = oneshot::channel::<()>();
-        let gone = timeout(SECOND, late.within(9 * SECOND, more)).await;
+        let gone = timeout(SECOND, late.within(&mut timer, 9 * SECOND, more)).await;
         assert!(gone.is_err() && late.count() == 2, "nor by who goes away");
         drop(other);
         log.send(()).unwrap();
         late.ended(SECOND).await;
         assert_eq!((late.count(), budget.used()), (0, 0));
-        assert_eq!(late.within(SECOND, async { 5 }).await, Some(5));
+        let five = late.within(&mut timer, SECOND, async { 5 });
+        assert_eq!(five.await, Some(5));
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_never_ends_is_given_up_after_the_patience() {
         let late = Late::default();
-        let begun = tokio::time::Instant::now();
-        assert!(
-            late.within(SECOND, std::future::pending::<()>())
-                .await
-                .is_none()
-        );
+        let begun = Instant::now();
+        let never = std::future::pending::<()>();
+        let mut timer = Timer::default();
+        assert!(late.within(&mut timer, SECOND, never).await.is_none());
         late.ended(9 * SECOND).await;
         assert_eq!((late.count(), begun.elapsed()), (0, 10 * SECOND));
     }

@@ -22,9 +22,10 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::answer::Answer;
+use super::note::Note;
 use super::peer::neighbourhood;
 use super::tls::Acceptor;
-use super::wire::{Ending, Note, Watch, Wire};
+use super::wire::{Ending, Watch, Wire};
 use crate::metrics::Metrics;
 
 #[cfg(test)]
@@ -33,6 +34,9 @@ mod tests;
 /// After a failed accept: long enough for descriptors to come back, short
 /// enough that nobody waits two seconds.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// As many headers hyper takes unless told otherwise.
+const HYPERS_HEADERS_MAX: usize = 100;
 
 /// A request as it reached us.
 #[derive(Debug)]
@@ -199,11 +203,15 @@ async fn answer_all<R: Respond, Io>(
             Ok::<Answer, Infallible>(answer)
         })
     });
-    let mut connection = http1::Builder::new()
+    let mut http = http1::Builder::new();
+    // The wire has counted them; hyper is quicker about the number it likes best.
+    if limits.headers > HYPERS_HEADERS_MAX {
+        http.max_headers(limits.headers);
+    }
+    let mut connection = http
         // The wire says when a connection ends, and has all the timers.
         .half_close(true)
         .header_read_timeout(None)
-        .max_headers(limits.headers)
         .max_buf_size(limits.head_bytes.saturating_mul(2).max(64 << 10))
         .serve_connection(TokioIo::new(wire), service);
     let mut ended = tokio::select! {

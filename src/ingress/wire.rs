@@ -1,13 +1,13 @@
 //! The guarded wire beneath hyper: follows the framing of the requests itself,
 //! shows hyper no byte of a head the filter has not passed, and keeps the
-//! deadlines, each with a timer of its own.
+//! deadlines: one timer for reading, one for writing.
 
 use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use super::Limits;
 use super::framing::{Request, Step};
 use super::head::Refusal;
+use super::note::{Broken, Note};
+use super::timer::Timer;
 
 /// Read at once, on the stack: a connection holds what was said on it, and no
 /// room for what may never come.
@@ -38,45 +40,6 @@ pub(super) trait Watch: Send + Sync + 'static {
     fn refused(&self, peer: IpAddr, refusal: Refusal);
 }
 
-/// What the wire and whoever answers tell each other about one connection.
-#[derive(Debug, Default)]
-pub(super) struct Note(Mutex<Told>);
-
-#[derive(Debug, Default)]
-struct Told {
-    first_byte_at: Option<Instant>,
-    answered: bool,
-    broken: Option<Broken>,
-}
-
-/// Why a body ended before its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Broken {
-    Timeout,
-    Chunks,
-    CutOff,
-}
-
-impl Note {
-    /// When the first byte of the present request came.
-    pub(super) fn first_byte_at(&self) -> Option<Instant> {
-        self.told().first_byte_at
-    }
-
-    pub(super) fn broken(&self) -> Option<Broken> {
-        self.told().broken
-    }
-
-    /// The answer to the present request is ready; the next flush carries it.
-    pub(super) fn answered(&self) {
-        self.told().answered = true;
-    }
-
-    fn told(&self) -> MutexGuard<'_, Told> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// Why the wire said it was at its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
@@ -85,6 +48,14 @@ pub(super) enum Ending {
     /// Connected and said nothing.
     NoFirstByte,
     Refused(Refusal),
+}
+
+/// What a look at the bytes at the front said.
+enum Followed {
+    More,
+    /// So many may be passed on.
+    Pass(usize),
+    Refused,
 }
 
 /// A socket, or TLS over one, as hyper sees it.
@@ -106,7 +77,7 @@ pub(super) struct Wire<Io, W> {
     owes: bool,
     parked: Option<Waker>,
     read_deadline: Option<Instant>,
-    read_timer: Pin<Box<Sleep>>,
+    read_timer: Timer,
     /// Set while a write makes no progress.
     write_timer: Option<Pin<Box<Sleep>>>,
     linger_bytes_max: usize,
@@ -133,7 +104,7 @@ where
             owes: false,
             parked: None,
             read_deadline: None,
-            read_timer: Box::pin(sleep_until(Instant::now())),
+            read_timer: Timer::default(),
             write_timer: None,
             linger_bytes_max: LINGER_BYTES_MAX,
         }
@@ -202,45 +173,101 @@ where
             if self.ending.is_some() {
                 return self.poll_end(cx);
             }
-            if self.request.is_none() {
-                self.await_request();
-            }
-            if self.follow()? {
-                continue;
-            }
-            match self.poll_fill(cx) {
-                Poll::Ready(Ok(0))
-                    if self
-                        .request
-                        .as_ref()
-                        .is_some_and(|request| !request.is_head()) =>
-                {
-                    self.note.told().broken.get_or_insert(Broken::CutOff);
-                    return Poll::Ready(Ok(()));
-                }
-                Poll::Ready(Ok(0)) => self.ending = Some(Ending::Quiet),
-                Poll::Ready(Ok(_)) => {}
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => {
-                    ready!(self.poll_deadline(cx));
-                    self.late()?;
+            if !self.inbox.is_empty() {
+                let inbox = std::mem::take(&mut self.inbox);
+                let followed = self.follow(&inbox);
+                self.inbox = inbox;
+                match followed? {
+                    Followed::Pass(bytes) => {
+                        self.pass = bytes;
+                        continue;
+                    }
+                    Followed::Refused => continue,
+                    Followed::More => {}
                 }
             }
+            self.await_request();
+            let mut room = [MaybeUninit::uninit(); READ_BYTES];
+            let mut read = ReadBuf::uninit(&mut room);
+            if ready!(self.poll_io(cx, &mut read))? {
+                return Poll::Ready(Ok(()));
+            }
+            self.inbox.extend_from_slice(read.filled());
         }
     }
 
-    /// Between two requests: either the next one has begun, or it is waited for.
+    /// Reads past the inbox, into the buffer of whoever asks: most requests come
+    /// whole, at once and alone. `true`: there is something in it, or the end.
+    fn poll_through(
+        &mut self,
+        cx: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<bool>> {
+        self.await_request();
+        let before = out.filled().len();
+        if ready!(self.poll_io(cx, out))? {
+            return Poll::Ready(Ok(true));
+        }
+        let came = out.filled().get(before..).unwrap_or_default();
+        let mut passed = 0;
+        while let Some(front) = came.get(passed..).filter(|front| !front.is_empty()) {
+            match self.follow(front) {
+                Ok(Followed::Pass(bytes)) => passed += bytes,
+                Ok(Followed::More | Followed::Refused) => break,
+                Err(error) => {
+                    out.set_filled(before);
+                    return Poll::Ready(Err(error));
+                }
+            }
+            // Chunks may be refused: only when what came before was passed on.
+            if !matches!(self.request, Some(Request::Length { .. })) {
+                break;
+            }
+        }
+        let kept_back = came.get(passed..).unwrap_or_default();
+        self.inbox.extend_from_slice(kept_back);
+        out.set_filled(before + passed);
+        Poll::Ready(Ok(passed > 0))
+    }
+
+    /// Reads what there is, or waits for it at most until the deadline. `true`:
+    /// it ended within a body; without it, nothing read means that it ended.
+    fn poll_io(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<bool>> {
+        let before = out.filled().len();
+        match Pin::new(&mut self.io).poll_read(cx, out)? {
+            Poll::Ready(()) if out.filled().len() > before => {}
+            Poll::Ready(()) => match &self.request {
+                Some(request) if !request.is_head() => {
+                    self.note.broke(Broken::CutOff);
+                    return Poll::Ready(Ok(true));
+                }
+                _ => self.ending = Some(Ending::Quiet),
+            },
+            Poll::Pending => {
+                if let Some(deadline) = self.read_deadline {
+                    ready!(self.read_timer.poll_at(deadline, cx));
+                    self.late()?;
+                } else {
+                    return Poll::Pending;
+                }
+            }
+        }
+        Poll::Ready(Ok(false))
+    }
+
+    /// The first bytes of a request are here.
+    fn begin(&mut self) -> Request {
+        self.limits = self.watch.limits();
+        self.requests += 1;
+        let now = Instant::now();
+        self.read_deadline = Some(now + self.limits.head);
+        self.note.began(now);
+        Request::new(&self.limits)
+    }
+
+    /// Between two requests the next one is waited for.
     fn await_request(&mut self) {
-        if !self.inbox.is_empty() {
-            self.limits = self.watch.limits();
-            self.request = Some(Request::new(&self.limits));
-            self.requests += 1;
-            let now = Instant::now();
-            self.read_deadline = Some(now + self.limits.head);
-            let mut told = self.note.told();
-            told.first_byte_at = Some(now);
-            told.broken = None;
-        } else if self.read_deadline.is_none() {
+        if self.request.is_none() && self.read_deadline.is_none() {
             let patience = if self.requests == 0 {
                 self.limits.first_byte
             } else {
@@ -252,19 +279,18 @@ where
         }
     }
 
-    /// Looks at what came. `true`: something changed, look again before reading.
-    fn follow(&mut self) -> io::Result<bool> {
-        let Some(request) = &mut self.request else {
-            return Ok(false);
-        };
-        if self.inbox.is_empty() {
-            return Ok(false);
+    /// Looks at what came and was not passed on: at least one byte.
+    fn follow(&mut self, front: &[u8]) -> io::Result<Followed> {
+        if self.request.is_none() {
+            self.request = Some(self.begin());
         }
+        let Some(request) = &mut self.request else {
+            return Ok(Followed::More);
+        };
         let was_head = request.is_head();
-        match request.step(&self.inbox) {
-            Step::More => Ok(false),
+        match request.step(front) {
+            Step::More => Ok(Followed::More),
             Step::Pass { bytes, last } => {
-                self.pass = bytes;
                 if was_head {
                     self.owes = true;
                     self.read_deadline = Some(Instant::now() + self.limits.body);
@@ -273,35 +299,17 @@ where
                     self.request = None;
                     self.read_deadline = None;
                 }
-                Ok(true)
+                Ok(Followed::Pass(bytes))
             }
             Step::Refused(refusal) if was_head => {
                 self.refuse(refusal);
-                Ok(true)
+                Ok(Followed::Refused)
             }
             Step::Refused(_chunks) => {
-                self.note.told().broken.get_or_insert(Broken::Chunks);
+                self.note.broke(Broken::Chunks);
                 Err(io::ErrorKind::InvalidData.into())
             }
         }
-    }
-
-    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut room = [MaybeUninit::uninit(); READ_BYTES];
-        let mut read = ReadBuf::uninit(&mut room);
-        ready!(Pin::new(&mut self.io).poll_read(cx, &mut read))?;
-        self.inbox.extend_from_slice(read.filled());
-        Poll::Ready(Ok(read.filled().len()))
-    }
-
-    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(deadline) = self.read_deadline else {
-            return Poll::Pending;
-        };
-        if self.read_timer.deadline() != deadline {
-            self.read_timer.as_mut().reset(deadline);
-        }
-        self.read_timer.as_mut().poll(cx)
     }
 
     /// The deadline of whatever was being waited for has passed.
@@ -311,7 +319,7 @@ where
             None => self.ending = Some(Ending::Quiet),
             Some(request) if request.is_head() => self.refuse(Refusal::HeadTimeout),
             Some(_body) => {
-                self.note.told().broken.get_or_insert(Broken::Timeout);
+                self.note.broke(Broken::Timeout);
                 return Err(io::ErrorKind::TimedOut.into());
             }
         }
@@ -355,6 +363,10 @@ where
         out: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        let nothing_kept = this.inbox.is_empty() && this.ending.is_none();
+        if nothing_kept && out.remaining() > 0 && ready!(this.poll_through(cx, out))? {
+            return Poll::Ready(Ok(()));
+        }
         ready!(this.poll_pass(cx))?;
         let bytes = this.pass.min(out.remaining());
         out.put_slice(this.inbox.get(..bytes).unwrap_or_default());
@@ -389,7 +401,7 @@ where
         match Pin::new(&mut this.io).poll_flush(cx) {
             Poll::Ready(flushed) => {
                 this.write_timer = None;
-                if this.owes && std::mem::take(&mut this.note.told().answered) {
+                if this.owes && this.note.take_answered() {
                     this.owes = false;
                     if let Some(parked) = this.parked.take() {
                         parked.wake();
@@ -408,39 +420,4 @@ where
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::io::duplex;
-
-    use super::*;
-
-    struct Defaults;
-
-    impl Watch for Defaults {
-        fn limits(&self) -> Limits {
-            Limits::default()
-        }
-
-        fn refused(&self, _peer: IpAddr, _refusal: Refusal) {}
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_end_is_told_only_when_the_answer_before_it_is_flushed() {
-        let (mut client, server) = duplex(1 << 10);
-        let note = Arc::new(Note::default());
-        let peer = IpAddr::from([192, 0, 2, 7]);
-        let mut wire = Wire::new(server, Arc::new(Defaults), Arc::clone(&note), peer);
-        let good = b"POST /hooks/a HTTP/1.1\r\nHost: a\r\n\r\n";
-        client.write_all(good).await.unwrap();
-        client.write_all(b"BAD\r\n").await.unwrap();
-        let mut head = vec![0; 1 << 10];
-        assert_eq!(wire.read(&mut head).await.unwrap(), good.len());
-        // An interim answer is flushed too; it is not the answer.
-        wire.flush().await.unwrap();
-        let ended = timeout(Duration::from_secs(1), wire.read(&mut head)).await;
-        assert!(ended.is_err(), "{ended:?}");
-        note.answered();
-        wire.flush().await.unwrap();
-        assert_eq!(wire.read(&mut head).await.unwrap(), 0);
-        assert_eq!(wire.ending(), Some(Ending::Refused(Refusal::RequestLine)));
-    }
-}
+mod tests;

@@ -246,3 +246,22 @@ async fn old_and_closing_senders_are_let_go_after_one_answer() {
 }
 
 const LINGER: Duration = Duration::from_secs(1);
+
+#[tokio::test(start_paused = true)]
+async fn as_many_headers_are_taken_as_the_limit_says_and_not_one_more() {
+    for headers in [3, 100, 150] {
+        let house = House::new(Limits {
+            headers,
+            ..Limits::default()
+        });
+        for (more, expected) in [(0, 200), (1, 431)] {
+            // Beside Host and Content-Length.
+            let lines: String = (2..headers + more)
+                .map(|number| format!("X-{number}: 1\r\n"))
+                .collect();
+            let request = post("a", &format!("Content-Length: 1\r\n{lines}"), "1");
+            let text = say(&house, &request).await;
+            assert_eq!(statuses(&text), [expected], "{headers} and {more}");
+        }
+    }
+}

@@ -6,7 +6,8 @@ DENY := $(TOOLS)/bin/cargo-deny
 SCHEMATHESIS := $(TOOLS)/schemathesis/bin/schemathesis
 BINARIES := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: demo test fmt lint deny unit doc browser bench proof acme deploy package alerts proxies api clean
+.PHONY: demo test fmt lint deny unit doc browser bench bench-parts bench-e2e bench-tools bench-report \
+	proof acme deploy package alerts proxies api clean
 
 demo: ## build, run the main job against emulators, show where to look
 	$(CARGO) run --release --locked -- demo $(DEMO)
@@ -37,8 +38,22 @@ browser: ## the console in a real browser; pictures below target/browser/screens
 	$(CARGO) build --locked
 	node tests/browser/run.mjs $(BROWSER)
 
-bench: ## criterion; figures for a commit message
+bench: bench-parts bench-e2e ## what it costs: an hour and a half on a machine that does nothing else
+
+bench-parts: ## criterion; figures for a commit message
 	$(CARGO) bench --locked
+
+bench-e2e: bench-tools ## the gateway beside other systems; BENCH=--quick is a look of three minutes
+	$(CARGO) build --release --locked
+	HOOKFAN_BIN=$(abspath $(BINARIES))/release/hookfan benches/e2e/run.py \
+	--bin $(BINARIES)/bench/loadkit/release --out $(BINARIES)/bench $(BENCH)
+
+bench-tools: ## what measures, and the proof that it counts exactly
+	$(CARGO) build --release --locked --manifest-path benches/e2e/loadkit/Cargo.toml --target-dir $(BINARIES)/bench/loadkit
+	LOADKIT_BIN=$(BINARIES)/bench/loadkit/release benches/e2e/selftest.sh
+
+bench-report: ## docs/performance.md from what `make bench` measured last
+	benches/e2e/run.py --report $(BINARIES)/bench/results.json
 
 api: $(SCHEMATHESIS) ## every endpoint of the admin API with whatever a generator thinks of
 	$(CARGO) build --locked

@@ -1,0 +1,137 @@
+"""The figures that are shown: each read from one run alone, then the median of the runs.
+
+A ratio compares two measurements of the same run, so that a slow machine, or a slow hour, cancels out.
+"""
+import json
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable
+
+
+@dataclass
+class Row:
+    key: str
+    group: str
+    title: str
+    # "×" for a ratio; else the unit of the figure
+    unit: str
+    of: Callable
+
+
+def look(peer, scenario, *path):
+    """A function from a run to what stands there, or to nothing."""
+    def of(run):
+        at = run.get(peer, {}).get(scenario, {})
+        for step in path:
+            at = at.get(step) if isinstance(at, dict) else None
+        return at
+    return of
+
+
+def over(above, below):
+    """A function from a run to the ratio of two others."""
+    def of(run):
+        a, b = above(run), below(run)
+        return a / b if a is not None and b else None
+    return of
+
+
+def times(factor, of):
+    return lambda run: None if of(run) is None else factor * of(run)
+
+
+def us(scenario, *path):
+    return look("hookfan", scenario, *path)
+
+
+FDATASYNC = look("machine", "disk", "fdatasync_4k_append_growing", "p50_ms")
+MIB = 1 / 2**20
+SATURATED = us("saturate", "copies_per_s_end_to_end")
+CPU = "cpu_s_per_1000"
+
+ROWS = [
+    Row("accepted", "Saturated", "accepted, one core", "events/s", us("saturate", "accepted_per_s")),
+    Row("copies", "Saturated", "delivered end to end, one core", "copies/s", SATURATED),
+    Row("copies_over_memory", "Saturated", "copies/s ÷ mem-fanout", "×",
+        over(SATURATED, look("mem-fanout", "saturate", "copies_per_s_end_to_end"))),
+    Row("cpu_over_memory", "Saturated", "CPU per event with its copies ÷ mem-fanout", "×",
+        over(us("saturate", CPU), look("mem-fanout", "saturate", CPU))),
+    Row("cpu_per_event", "Saturated", "CPU per event with its copies", "µs", times(1000, us("saturate", CPU))),
+    Row("lost", "Saturated", "copies lost, of all acknowledged", "copies", us("saturate", "lost")),
+    Row("accept_over_bare", "Accepting alone (destinations paused)", "requests/s ÷ bare-ingest", "×",
+        over(us("accept", "accepted_per_s"), look("bare-ingest", "saturate", "accepted_per_s"))),
+    Row("answer_p50", "Latency at 200 events/s", "answer, p50", "ms", us("latency", "ack", "p50_ms")),
+    Row("answer_p99", "Latency at 200 events/s", "answer, p99", "ms", us("latency", "ack", "p99_ms")),
+    Row("answer_bare_p50", "Latency at 200 events/s", "answer of bare-ingest, p50", "ms",
+        look("bare-ingest", "latency", "ack", "p50_ms")),
+    Row("answer_memory_p99", "Latency at 200 events/s", "answer of mem-fanout, p99", "ms",
+        look("mem-fanout", "latency", "ack", "p99_ms")),
+    Row("fdatasync_p50", "Latency at 200 events/s", "one fdatasync of this disk, p50", "ms", FDATASYNC),
+    Row("answer_over_sync", "Latency at 200 events/s", "answer p50 ÷ fdatasync p50", "×",
+        over(us("latency", "ack", "p50_ms"), FDATASYNC)),
+    Row("arrival_p50", "Latency at 200 events/s", "end to end, p50", "ms", us("latency", "e2e", "p50_ms")),
+    Row("arrival_p999", "Latency at 200 events/s", "end to end, p99.9", "ms", us("latency", "e2e", "p999_ms")),
+    Row("slow_rate", "One destination of three is bad", "answers in 5 s: rate of the others ÷ healthy twin", "×",
+        over(us("slow5", "others_per_s"), us("slow0", "others_per_s"))),
+    Row("slow_p99", "One destination of three is bad", "answers in 5 s: end-to-end p99 of the others ÷ healthy twin", "×",
+        over(us("slow5", "others_p99_ms"), us("slow0", "others_p99_ms"))),
+    Row("hang_rate", "One destination of three is bad", "hangs: rate of the others ÷ healthy twin", "×",
+        over(us("hang", "others_per_s"), us("slow0", "others_per_s"))),
+    Row("hang_p99", "One destination of three is bad", "hangs: end-to-end p99 of the others ÷ healthy twin", "×",
+        over(us("hang", "others_p99_ms"), us("slow0", "others_p99_ms"))),
+    Row("rss_saturated", "Memory and waiting", "peak resident, saturated", "MiB", times(MIB, us("saturate", "peak_rss"))),
+    Row("rss_waiting", "Memory and waiting", "resident with {waiting} events waiting", "MiB",
+        times(MIB, us("waiting", "resident"))),
+    Row("accept_full", "Memory and waiting", "accepting with them waiting ÷ with none", "×",
+        over(us("waiting", "accepted_full_per_s"), us("waiting", "accepted_empty_per_s"))),
+    Row("restart", "Memory and waiting", "restart to ready with them waiting", "ms", us("waiting", "restart_ms")),
+    Row("restart_killed", "Memory and waiting", "the same after kill -9", "ms", us("waiting", "restart_after_kill_ms")),
+    Row("drained", "Memory and waiting", "then delivered: copies/s ÷ saturated", "×",
+        over(us("waiting", "drained_per_s"), SATURATED)),
+    Row("drained_reordered", "Memory and waiting", "then delivered: out of order in a conversation", "copies",
+        us("waiting", "reorder")),
+    Row("drained_missing", "Memory and waiting", "then delivered: missing", "copies", us("waiting", "missing")),
+    Row("routes", "Growth: CPU per event", "10,000 routes ÷ 10", "×", over(us("routes_many", CPU), us("routes_few", CPU))),
+    Row("dests", "Growth: CPU per event", "300 destinations ÷ 3, three copies each", "×",
+        over(us("dests_many", CPU), us("dests_few", CPU))),
+    Row("rooms", "Growth: CPU per event", "{conversations} active conversations ÷ 1", "×",
+        over(us("rooms_many", CPU), us("rooms_one", CPU))),
+    Row("idle_cpu", "At rest", "CPU with 100 destinations and nothing to do", "% of a core",
+        times(100, us("idle", "cpu_share"))),
+    Row("idle_rss", "At rest", "resident, the same", "MiB", times(MIB, us("idle", "resident"))),
+    Row("start_best", "At rest", "start to ready on an empty folder, best", "ms", us("start", "best_ms")),
+    Row("start_median", "At rest", "start to ready on an empty folder, median", "ms", us("start", "median_ms")),
+    Row("binary", "At rest", "binary without symbols", "MiB", times(MIB, us("size", "bytes"))),
+]
+
+
+def figures(results):
+    """Every row with its values, run by run, and what was given: (row, title, values, median, target, met)."""
+    targets = json.loads((Path(__file__).parent / "targets.json").read_text())
+    unknown = set(targets) - {row.key for row in ROWS} - {"//"}
+    if unknown:
+        raise SystemExit(f"targets.json names no row: {', '.join(sorted(unknown))}")
+    found = []
+    for row in ROWS:
+        values = [value for value in map(row.of, results["runs"]) if value is not None]
+        median = statistics.median(values) if values else None
+        title = row.title.format(**{key: f"{value:,}" for key, value in results["options"].items() if isinstance(value, int)})
+        found.append((row, title, values, median, targets.get(row.key), met(targets.get(row.key), median)))
+    return found
+
+
+def met(target, seen):
+    """Whether what was given was reached; nothing where nothing was given or seen."""
+    if target is None or seen is None:
+        return None
+    return seen <= target["at_most"] if "at_most" in target else seen >= target["at_least"]
+
+
+def number(value):
+    """Three figures are as many as a run like this can tell."""
+    if value is None:
+        return "–"
+    if value == 0 or abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.3f}"

@@ -6,13 +6,13 @@ DENY := $(TOOLS)/bin/cargo-deny
 SCHEMATHESIS := $(TOOLS)/schemathesis/bin/schemathesis
 BINARIES := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: demo test fmt lint deny unit doc browser bench bench-parts bench-e2e bench-tools bench-report \
+.PHONY: demo test fmt lint deny unit doc browser bench bench-parts instructions bench-e2e bench-tools bench-report \
 	proof acme deploy package alerts proxies api clean
 
 demo: ## build, run the main job against emulators, show where to look
 	$(CARGO) run --release --locked -- demo $(DEMO)
 
-test: fmt lint unit doc deny ## everything CI runs
+test: fmt lint unit instructions doc deny ## everything CI runs
 
 fmt:
 	$(CARGO) fmt --check
@@ -40,8 +40,15 @@ browser: ## the console in a real browser; pictures below target/browser/screens
 
 bench: bench-parts bench-e2e ## what it costs: an hour and a half on a machine that does nothing else
 
-bench-parts: ## criterion; figures for a commit message
-	$(CARGO) bench --locked
+bench-parts: ## criterion, and instructions of the optimised build; figures for a commit message
+	$(CARGO) bench --locked --bench hot_path --bench log
+	$(CARGO) bench --locked --bench instructions $(COUNTED) -- --build=release $(COUNT)
+
+# Dev profile: what `unit` has built. The script says so where there is no valgrind.
+COUNTED := --config "target.'cfg(all())'.runner = 'benches/instructions.py'"
+
+instructions: ## what each part of the hot path costs, held against benches/instructions.json
+	$(CARGO) bench --locked --profile dev --bench instructions $(COUNTED) -- $(COUNT)
 
 bench-e2e: bench-tools ## the gateway beside other systems; BENCH=--quick is a look of three minutes
 	$(CARGO) build --release --locked

@@ -1,69 +1,67 @@
-//! What one event costs in the parts that every event passes: reading, routing,
-//! rendering. `make bench`; quote ratios, not times.
+//! What one event costs in the parts that every event passes: reading, proof,
+//! routing, rendering, writing, judging. `make bench`; quote ratios, not times.
 
 #![allow(
     clippy::expect_used,
     reason = "a bench that cannot start has nothing to measure"
 )]
 
+#[path = "shared/samples.rs"]
+mod samples;
+
 use std::hint::black_box;
+use std::net::{IpAddr, Ipv4Addr};
 
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
 use hookfan::clock::Timestamp;
-use hookfan::event::{Action, DestinationName, Event, EventId, EventType, Kind, SourceName};
+use hookfan::event::{Action, Inbound};
 use hookfan::expression::{Expression, Scope, Template};
 use hookfan::payload::{DEPTH_MAX, Payload};
-use hookfan::route::{Route, RouteTable};
+use hookfan::settle::{Outcome, Tried, judge};
+use hookfan::vendor::{Call, Contents, message_of};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
-const BODY: &[u8] =
-    include_bytes!("../tests/suite/fixtures/samples/qiscus/post_comment_mobile_text.json");
-
-fn event() -> Event {
-    let at = Timestamp::from_millis(1_760_000_000_000);
-    Event {
-        id: EventId::new(at, 1),
-        source: SourceName::from("qiscus"),
-        kind: Kind::from("qiscus"),
-        event_type: EventType::from("post_comment_mobile"),
-        key: None,
-        vendor_id: None,
-        direction: None,
-        user: None,
-        accepted_at: at,
-        hops: 0,
-        headers: Vec::new(),
-        body: Bytes::from_static(BODY),
-    }
-}
-
-/// `count` routes of which one wants the event; a tenth have globs.
-fn table(count: usize) -> RouteTable {
-    let route = |number: usize| Route {
-        name: format!("route {number}").into(),
-        from: vec![SourceName::from("qiscus")],
-        on: vec![match (number, number % 10) {
-            (0, _) => "post_comment_mobile".to_owned(),
-            (_, 0) => format!("other_{number}_*"),
-            _ => format!("other_{number}"),
-        }],
-        when: None,
-        to: vec![DestinationName::from("crm")],
-        action: Action::message(),
-        written: None,
-    };
-    RouteTable::new((0..count).map(route).collect())
-}
+use samples::{BODY, NOW, config, long_message, sample, table};
 
 fn reading(criterion: &mut Criterion) {
     criterion.bench_function("payload/parse", |bench| {
         bench.iter(|| Payload::parse(black_box(BODY), DEPTH_MAX))
     });
+    let config = config();
+    let (headers, body) = (HeaderMap::new(), Bytes::from_static(BODY));
+    let shop = config.sources.get("shop").expect("in the file");
+    criterion.bench_function("read/generic", |bench| {
+        bench.iter(|| shop.reader.read(&inbound(&headers, &body), DEPTH_MAX))
+    });
+}
+
+fn proving(criterion: &mut Criterion) {
+    let config = config();
+    let auth = &config.sources.get("signed").expect("in the file").auth;
+    let (now, body) = (Timestamp::from_millis(NOW), Bytes::from_static(BODY));
+    let mut headers = HeaderMap::new();
+    for (name, value) in auth.prove("1", &body, now).headers {
+        let name = HeaderName::try_from(name).expect("a header");
+        headers.insert(name, HeaderValue::try_from(value).expect("a header"));
+    }
+    criterion.bench_function("verify/hmac", |bench| {
+        bench.iter(|| auth.verify(&inbound(&headers, &body), now).expect("proven"))
+    });
+}
+
+fn inbound<'a>(headers: &'a HeaderMap, body: &'a Bytes) -> Inbound<'a> {
+    Inbound {
+        tail: None,
+        query: None,
+        headers,
+        body,
+        peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
+    }
 }
 
 fn routing(criterion: &mut Criterion) {
-    let event = event();
-    let payload = Payload::parse(BODY, DEPTH_MAX).expect("a sample");
+    let (event, payload) = sample();
     for count in [10, 1_000, 10_000] {
         let table = table(count);
         criterion.bench_function(&format!("route/{count} routes"), |bench| {
@@ -77,22 +75,69 @@ fn routing(criterion: &mut Criterion) {
             });
         });
     }
-    let when = Expression::parse("payload.message.type == 'text'").expect("an expression");
+    let when = Expression::parse("payload.payload.message.type == 'text'").expect("an expression");
     criterion.bench_function("route/when", |bench| {
         bench.iter(|| when.holds(&Scope::new(&event, None, &payload)))
     });
 }
 
 fn rendering(criterion: &mut Criterion) {
-    let event = event();
-    let payload = Payload::parse(BODY, DEPTH_MAX).expect("a sample");
-    let template =
+    let (event, payload, message) = long_message();
+    let short =
         Template::parse("{{ payload.payload.from.name }} wrote {{ payload.payload.message.text }}")
             .expect("a template");
     criterion.bench_function("template/text", |bench| {
-        bench.iter(|| template.render(&Scope::new(&event, None, &payload)))
+        bench.iter(|| short.render(&Scope::new(&event, None, &payload)))
+    });
+    let long =
+        Template::parse("{{ message.author.name }} wrote: {{ message.text }}").expect("a template");
+    criterion.bench_function("template/10 KB", |bench| {
+        bench.iter(|| long.render_text(&Scope::new(&event, Some(&message), &payload)))
     });
 }
 
-criterion_group!(benches, reading, routing, rendering);
+/// From a stored event to a request, but for what changes with each attempt.
+fn writing(criterion: &mut Criterion) {
+    let (config, event, action) = (config(), sample().0, Action::message());
+    for name in ["plain", "shaped", "tracker"] {
+        let writer = &config.destinations.get(name).expect("in the file").writer;
+        criterion.bench_function(&format!("write/{name}"), |bench| {
+            bench.iter(|| {
+                let contents = Contents::stored(&event, message_of);
+                writer
+                    .write(&Call {
+                        event: &event,
+                        contents: &contents,
+                        action: &action,
+                        customer: event.user.as_deref(),
+                        now: event.accepted_at,
+                    })
+                    .expect("a sample")
+            })
+        });
+    }
+}
+
+fn judging(criterion: &mut Criterion) {
+    let config = config();
+    let policy = &config.destinations.get("plain").expect("in the file").retry;
+    let outcome = Outcome::Answered {
+        status: 503,
+        retry_after: None,
+    };
+    let at = Timestamp::from_millis(NOW);
+    let tried = Tried {
+        attempt: 3,
+        first_at: at,
+        now: at,
+        jitter: 0.5,
+    };
+    criterion.bench_function("judge", |bench| {
+        bench.iter(|| judge(policy, black_box(&outcome), black_box(tried)))
+    });
+}
+
+criterion_group!(
+    benches, reading, proving, routing, rendering, writing, judging
+);
 criterion_main!(benches);

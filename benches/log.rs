@@ -7,68 +7,17 @@
     reason = "a bench that cannot start has nothing to measure"
 )]
 
-use std::path::PathBuf;
-use std::sync::Arc;
+#[path = "shared/samples.rs"]
+mod samples;
+
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use hookfan::clock::{Clock, Timestamp};
-use hookfan::event::{
-    Action, DestinationName, Direction, Event, EventId, EventType, Key, Kind, Owed, SourceName,
-};
-use hookfan::log::{Accepted, Filter, Log, Settings};
-use hookfan::metrics::Metrics;
+use hookfan::event::DestinationName;
+use hookfan::log::{Filter, Log};
 use hookfan::settle::Settlement;
 
-const BODY: &[u8] =
-    include_bytes!("../tests/suite/fixtures/samples/qiscus/post_comment_mobile_text.json");
-
-fn event(number: u64) -> Event {
-    let at = Timestamp::from_millis(1_790_000_000_000 + number);
-    Event {
-        id: EventId::new(at, u128::from(number)),
-        source: SourceName::from("qiscus"),
-        kind: Kind::from("qiscus"),
-        event_type: EventType::from("post_comment_mobile"),
-        key: Some(Key::from(format!("qiscus/{}", number % 100))),
-        vendor_id: None,
-        direction: Some(Direction::Incoming),
-        user: Some(Arc::from("ann@example.com")),
-        accepted_at: at,
-        hops: 0,
-        headers: vec![(Arc::from("content-type"), Arc::from("application/json"))],
-        body: Bytes::from_static(BODY),
-    }
-}
-
-fn accepted(number: u64) -> Accepted {
-    let destination = DestinationName::from("crm");
-    let action = Action::message();
-    Accepted {
-        event: event(number),
-        owed: vec![Owed {
-            destination,
-            action,
-        }],
-    }
-}
-
-fn open(data_dir: PathBuf) -> Log {
-    let settings = Settings {
-        data_dir,
-        // Nothing is kept for long, or a bench would fill the disk.
-        retain: Duration::ZERO,
-        retain_dead: Duration::ZERO,
-        max_disk: 2 << 30,
-        min_free: 0,
-        dedupe: Duration::ZERO,
-        segment_bytes: 64 << 20,
-    };
-    let (log, _) = Log::open(settings, Clock::system(), Arc::new(Metrics::new()))
-        .expect("a folder of its own");
-    log
-}
+use samples::{accepted, open};
 
 /// The record codec, by what is public of it: a page of events read back from
 /// the page cache, which checks and decodes each record.
@@ -78,7 +27,7 @@ fn codec(criterion: &mut Criterion) {
     let folder = tempfile::tempdir().expect("a folder");
     let log = {
         let _clock = runtime.enter();
-        open(folder.path().join("data"))
+        open(folder.path())
     };
     runtime
         .block_on(log.append((0..EVENTS).map(accepted).collect()))
@@ -107,7 +56,7 @@ fn group_commit(criterion: &mut Criterion) {
         let folder = tempfile::tempdir().expect("a folder");
         let log = {
             let _clock = runtime.enter();
-            open(folder.path().join("data"))
+            open(folder.path())
         };
         let mut subscription = log.subscribe(&DestinationName::from("crm"));
         let reader = runtime.spawn(async move {

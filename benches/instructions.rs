@@ -12,6 +12,8 @@
 
 #[path = "shared/samples.rs"]
 mod samples;
+#[path = "shared/way.rs"]
+mod way;
 
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
@@ -28,6 +30,7 @@ use hookfan::vendor::{Call, Contents};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use samples::{BODY, NOW, accepted, config, long_message, open, sample, table};
+use way::way;
 
 /// The name, the N of the first run, and what is done.
 type Part = (&'static str, usize, fn(usize));
@@ -49,6 +52,7 @@ const PARTS: &[Part] = &[
     ("log/append one", 50, append_one),
     ("log/take and settle", 4, settle),
     ("log/read back", 4, read_back),
+    ("way/3 copies", 40, |times| way(3, times)),
 ];
 
 /// Events in one append, as a busy second's sync has them.

@@ -10,7 +10,7 @@ text { font: 13px system-ui, sans-serif; fill: #24292f }
   text { fill: #e6edf3 } .ours { fill: #58a6ff } .other { fill: #6e7681 } .line { stroke: #e6edf3 }
 }
 </style>"""
-WIDTH, LEFT, RIGHT, ROW, TOP = 760, 310, 90, 26, 44
+WIDTH, LEFT, RIGHT, ROW, TOP = 800, 340, 90, 26, 44
 
 
 def bars(title, rows, mark=None):
@@ -20,7 +20,8 @@ def bars(title, rows, mark=None):
     scale = (WIDTH - LEFT - RIGHT) / most
     said = "; ".join(f"{name}: {text}" for name, _, text, _ in rows)
     lines = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{high}" viewBox="0 0 {WIDTH} {high}" '
-             f'role="img" aria-label="{escape(title + ": " + said)}">', STYLE, f'<text class="title" x="8" y="22">{escape(title)}</text>']
+             f'role="img" aria-label="{escape(title + ": " + said)}">', STYLE,
+             f'<text class="title" x="8" y="22">{escape(title)}</text>']
     for index, (name, value, text, ours) in enumerate(rows):
         y, length = TOP + ROW * index, max(1.0, value * scale)
         lines += [f'<text x="{LEFT - 8}" y="{y + 14}" text-anchor="end">{escape(name)}</text>',

@@ -11,7 +11,7 @@ import subprocess
 import time
 
 from harness import Failed, Meter, Peer, Session, drain
-from machine import resident, tree_cpu_fine
+from machine import cpu_fine, resident
 from scenarios import acks, half_rate
 
 PAUSED = {"BENCH_PAUSED": "1"}
@@ -124,9 +124,9 @@ def idle(cfg, name, run):
     with Session(cfg, name, probe=False, dests=100) as session:
         root = session.peer.process.pid
         time.sleep(5)
-        before, began = tree_cpu_fine(root), time.time()
+        before, began = cpu_fine(root), time.time()
         time.sleep(cfg.idle)
-        share = (tree_cpu_fine(root) - before) / (time.time() - began)
+        share = (cpu_fine(root) - before) / (time.time() - began)
         return {"cpu_share": share, "resident": resident(root)}
 
 

@@ -51,16 +51,10 @@ def tree_cpu(root):
     return sum(table[pid][1] for pid in tree(root, table)) / HZ
 
 
-def tree_cpu_fine(root):
-    """CPU seconds of a process tree so far, in nanoseconds; threads that ended are missing."""
-    total = 0
-    for pid in tree(root, processes()):
-        for task in Path(f"/proc/{pid}/task").glob("*/schedstat"):
-            try:
-                total += int(task.read_text().split()[0])
-            except (OSError, IndexError):
-                continue
-    return total / 1e9
+def cpu_fine(pid):
+    """CPU seconds of one process so far, in nanoseconds, with the threads that have ended."""
+    # Linux's number for the CPU clock of a process; clock_getcpuclockid(3) computes the same.
+    return time.clock_gettime((-pid - 1) << 3 | 2)
 
 
 def resident(root):

@@ -4,7 +4,7 @@ A ratio compares two measurements of the same run, so that a slow machine, or a 
 """
 import json
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Callable
 
@@ -17,6 +17,10 @@ class Row:
     # "×" for a ratio; else the unit of the figure
     unit: str
     of: Callable
+    # how the charts call a ratio; none of them shows a row without
+    drawn: str = ""
+    # whether more of it is better
+    more: bool = True
 
 
 def look(peer, scenario, *path):
@@ -45,58 +49,72 @@ def us(scenario, *path):
     return look("hookfan", scenario, *path)
 
 
-FDATASYNC = look("machine", "disk", "fdatasync_4k_append_growing", "p50_ms")
+FDATASYNC = us("latency", "fdatasync_4k_append_growing_p50_ms")
 MIB = 1 / 2**20
 SATURATED = us("saturate", "copies_per_s_end_to_end")
 CPU = "cpu_s_per_1000"
+LATENCY = "Latency at {rate:g} events/s"
 
 ROWS = [
     Row("accepted", "Saturated", "accepted, one core", "events/s", us("saturate", "accepted_per_s")),
     Row("copies", "Saturated", "delivered end to end, one core", "copies/s", SATURATED),
     Row("copies_over_memory", "Saturated", "copies/s ÷ mem-fanout", "×",
-        over(SATURATED, look("mem-fanout", "saturate", "copies_per_s_end_to_end"))),
+        over(SATURATED, look("mem-fanout", "saturate", "copies_per_s_end_to_end")),
+        drawn="saturated: copies/s ÷ in-memory fan-out"),
     Row("cpu_over_memory", "Saturated", "CPU per event with its copies ÷ mem-fanout", "×",
-        over(us("saturate", CPU), look("mem-fanout", "saturate", CPU))),
+        over(us("saturate", CPU), look("mem-fanout", "saturate", CPU)),
+        drawn="saturated: CPU per event ÷ in-memory fan-out", more=False),
     Row("cpu_per_event", "Saturated", "CPU per event with its copies", "µs", times(1000, us("saturate", CPU))),
     Row("lost", "Saturated", "copies lost, of all acknowledged", "copies", us("saturate", "lost")),
     Row("accept_over_bare", "Accepting alone (destinations paused)", "requests/s ÷ bare-ingest", "×",
-        over(us("accept", "accepted_per_s"), look("bare-ingest", "saturate", "accepted_per_s"))),
-    Row("answer_p50", "Latency at 200 events/s", "answer, p50", "ms", us("latency", "ack", "p50_ms")),
-    Row("answer_p99", "Latency at 200 events/s", "answer, p99", "ms", us("latency", "ack", "p99_ms")),
-    Row("answer_bare_p50", "Latency at 200 events/s", "answer of bare-ingest, p50", "ms",
-        look("bare-ingest", "latency", "ack", "p50_ms")),
-    Row("answer_memory_p99", "Latency at 200 events/s", "answer of mem-fanout, p99", "ms",
-        look("mem-fanout", "latency", "ack", "p99_ms")),
-    Row("fdatasync_p50", "Latency at 200 events/s", "one fdatasync of this disk, p50", "ms", FDATASYNC),
-    Row("answer_over_sync", "Latency at 200 events/s", "answer p50 ÷ fdatasync p50", "×",
-        over(us("latency", "ack", "p50_ms"), FDATASYNC)),
-    Row("arrival_p50", "Latency at 200 events/s", "end to end, p50", "ms", us("latency", "e2e", "p50_ms")),
-    Row("arrival_p999", "Latency at 200 events/s", "end to end, p99.9", "ms", us("latency", "e2e", "p999_ms")),
+        over(us("accept", "accepted_per_s"), look("bare-ingest", "saturate", "accepted_per_s")),
+        drawn="accepting: requests/s ÷ bare HTTP server"),
+    Row("answer_p50", LATENCY, "answer, p50", "ms", us("latency", "ack", "p50_ms")),
+    Row("answer_p99", LATENCY, "answer, p99", "ms", us("latency", "ack", "p99_ms")),
+    *(Row(f"answer_{short}_{q}", LATENCY, f"answer of {name}, {q}", "ms",
+          look(name, "latency", "ack", f"{q}_ms"))
+      for short, name in (("bare", "bare-ingest"), ("memory", "mem-fanout")) for q in ("p50", "p99")),
+    Row("fdatasync_p50", LATENCY, "one fdatasync of a file that grows, at that pace, p50", "ms", FDATASYNC),
+    Row("fdatasync_written_p50", LATENCY, "the same of a file that was written before, p50", "ms",
+        us("latency", "fdatasync_4k_overwrite_zero_filled_p50_ms")),
+    Row("answer_over_sync", LATENCY, "answer p50 ÷ fdatasync p50", "×",
+        over(us("latency", "ack", "p50_ms"), FDATASYNC),
+        drawn="answer p50 ÷ one fdatasync", more=False),
+    Row("arrival_p50", LATENCY, "end to end, p50", "ms", us("latency", "e2e", "p50_ms")),
+    Row("arrival_p999", LATENCY, "end to end, p99.9", "ms", us("latency", "e2e", "p999_ms")),
     Row("slow_rate", "One destination of three is bad", "answers in 5 s: rate of the others ÷ healthy twin", "×",
-        over(us("slow5", "others_per_s"), us("slow0", "others_per_s"))),
+        over(us("slow5", "others_per_s"), us("slow0", "others_per_s")),
+        drawn="rate of the others, one destination slow ÷ none"),
     Row("slow_p99", "One destination of three is bad", "answers in 5 s: end-to-end p99 of the others ÷ healthy twin", "×",
         over(us("slow5", "others_p99_ms"), us("slow0", "others_p99_ms"))),
     Row("hang_rate", "One destination of three is bad", "hangs: rate of the others ÷ healthy twin", "×",
-        over(us("hang", "others_per_s"), us("slow0", "others_per_s"))),
+        over(us("hang", "others_per_s"), us("slow0", "others_per_s")),
+        drawn="rate of the others, one destination hangs ÷ none"),
     Row("hang_p99", "One destination of three is bad", "hangs: end-to-end p99 of the others ÷ healthy twin", "×",
         over(us("hang", "others_p99_ms"), us("slow0", "others_p99_ms"))),
     Row("rss_saturated", "Memory and waiting", "peak resident, saturated", "MiB", times(MIB, us("saturate", "peak_rss"))),
-    Row("rss_waiting", "Memory and waiting", "resident with {waiting} events waiting", "MiB",
+    Row("rss_waiting", "Memory and waiting", "resident with {waiting:,} events waiting", "MiB",
         times(MIB, us("waiting", "resident"))),
     Row("accept_full", "Memory and waiting", "accepting with them waiting ÷ with none", "×",
-        over(us("waiting", "accepted_full_per_s"), us("waiting", "accepted_empty_per_s"))),
+        over(us("waiting", "accepted_full_per_s"), us("waiting", "accepted_empty_per_s")),
+        drawn="accepting, {waiting:,} events waiting ÷ none"),
     Row("restart", "Memory and waiting", "restart to ready with them waiting", "ms", us("waiting", "restart_ms")),
     Row("restart_killed", "Memory and waiting", "the same after kill -9", "ms", us("waiting", "restart_after_kill_ms")),
     Row("drained", "Memory and waiting", "then delivered: copies/s ÷ saturated", "×",
-        over(us("waiting", "drained_per_s"), SATURATED)),
+        over(us("waiting", "drained_per_s"), SATURATED),
+        drawn="delivering what waited ÷ saturated"),
     Row("drained_reordered", "Memory and waiting", "then delivered: out of order in a conversation", "copies",
         us("waiting", "reorder")),
     Row("drained_missing", "Memory and waiting", "then delivered: missing", "copies", us("waiting", "missing")),
-    Row("routes", "Growth: CPU per event", "10,000 routes ÷ 10", "×", over(us("routes_many", CPU), us("routes_few", CPU))),
+    Row("routes", "Growth: CPU per event", "10,000 routes ÷ 10", "×",
+        over(us("routes_many", CPU), us("routes_few", CPU)),
+        drawn="CPU per event, 10,000 routes ÷ 10", more=False),
     Row("dests", "Growth: CPU per event", "300 destinations ÷ 3, three copies each", "×",
-        over(us("dests_many", CPU), us("dests_few", CPU))),
-    Row("rooms", "Growth: CPU per event", "{conversations} active conversations ÷ 1", "×",
-        over(us("rooms_many", CPU), us("rooms_one", CPU))),
+        over(us("dests_many", CPU), us("dests_few", CPU)),
+        drawn="CPU per event, 300 destinations ÷ 3", more=False),
+    Row("rooms", "Growth: CPU per event", "{conversations:,} active conversations ÷ 1", "×",
+        over(us("rooms_many", CPU), us("rooms_one", CPU)),
+        drawn="CPU per event, {conversations:,} conversations ÷ 1", more=False),
     Row("idle_cpu", "At rest", "CPU with 100 destinations and nothing to do", "% of a core",
         times(100, us("idle", "cpu_share"))),
     Row("idle_rss", "At rest", "resident, the same", "MiB", times(MIB, us("idle", "resident"))),
@@ -107,7 +125,7 @@ ROWS = [
 
 
 def figures(results):
-    """Every row with its values, run by run, and what was given: (row, title, values, median, target, met)."""
+    """Every row with its values, run by run, and what was given: (row, values, median, target, met)."""
     targets = json.loads((Path(__file__).parent / "targets.json").read_text())
     unknown = set(targets) - {row.key for row in ROWS} - {"//"}
     if unknown:
@@ -116,9 +134,14 @@ def figures(results):
     for row in ROWS:
         values = [value for value in map(row.of, results["runs"]) if value is not None]
         median = statistics.median(values) if values else None
-        title = row.title.format(**{key: f"{value:,}" for key, value in results["options"].items() if isinstance(value, int)})
-        found.append((row, title, values, median, targets.get(row.key), met(targets.get(row.key), median)))
+        row, target = replace(row, group=filled(row.group, results), title=filled(row.title, results)), targets.get(row.key)
+        found.append((row, values, median, target, met(target, median)))
     return found
+
+
+def filled(title, results):
+    """A title with the options of the run in it."""
+    return title.format(**results["options"])
 
 
 def met(target, seen):

@@ -1,9 +1,11 @@
 """docs/performance.md and its charts, from a results.json alone: no figure is typed."""
+import json
+import re
 import statistics
 
 import charts
 import table
-from ratios import figures, number
+from ratios import figures, filled, number
 
 MIB = 2**20
 
@@ -17,18 +19,20 @@ def write(results, root):
     for name, chart in drawn.items():
         (folder / f"{name}.svg").write_text(chart)
     parts = [head(results), conditions(results), targets(results), *(picture(name) for name in drawn), every_figure(results),
-             systems(results), HOW]
-    (root / "docs" / "performance.md").write_text("\n".join(part.strip("\n") + "\n" for part in parts if part))
+             systems(results), instructions(root), HOW]
+    page = "\n".join(part.strip("\n") + "\n" for part in parts if part)
+    (root / "docs" / "performance.md").write_text(re.sub(r"\n{3,}", "\n\n", page))
 
 
 def head(results):
     quick = ("\n**This is a quick run, to show the machinery: short windows, one run, fewer events. "
              "No figure here should be quoted.**\n") if results["quick"] else ""
+    runs = f"{len(results['runs'])} runs" if len(results["runs"]) > 1 else "one run"
     return f"""# Performance
 
 For whoever wants to know what hookfan costs, and whether a change made it dearer. Written by
 `make bench-report` from what `make bench` measured; no figure is typed by hand. Read ratios, not
-times: each ratio is taken within one run, on one machine, and the median of {len(results["runs"])} run{"s" if len(results["runs"]) > 1 else ""} is shown.
+times: each ratio is taken within one run, on one machine; shown is the median of {runs}.
 {quick}"""
 
 
@@ -39,7 +43,8 @@ def conditions(results):
     foreign, steal = noise(results, "foreign_cpu"), noise(results, "steal")
     rows = [
         ("measured", f"{seen['date']}, {versions['hookfan']}, commit {versions['commit']}"),
-        ("machine", f"{seen['cpu']}, {seen['cores']} cores, {seen['memory_bytes'] / 2**30:.0f} GiB; Linux {seen['kernel']}; {seen['disk']}"),
+        ("machine", f"{seen['cpu']}, {seen['cores']} cores, {seen['memory_bytes'] / 2**30:.0f} GiB; "
+                    f"Linux {seen['kernel']}; {seen['disk']}"),
         ("disk", f"one fdatasync of 4 KiB: p50 {number(statistics.median(s['p50_ms'] for s in syncs))} ms, "
                  f"p99 {number(statistics.median(s['p99_ms'] for s in syncs))} ms"),
         ("load", f"{options['conns']} connections, bodies of {options['size']} bytes, {options['rooms']} conversations, "
@@ -50,6 +55,8 @@ def conditions(results):
         ("beside", ", ".join(versions[name] for name in ("nginx", "node", "python") if versions.get(name))),
     ]
     skipped = [f"- {name} was not measured: {why}" for name, why in results["skipped"].items()]
+    if foreign[0] > 0.3:
+        skipped.append("\n**The machine did other work all the while: these figures say that the machinery runs, no more.**")
     return "\n".join(["## Conditions", "", "| | |", "| --- | --- |", *(f"| {a} | {b} |" for a, b in rows), "", *skipped])
 
 
@@ -61,26 +68,42 @@ def noise(results, what):
 
 def targets(results):
     lines = ["## What was given, and what was seen", "", "| figure | given | seen | |", "| --- | ---: | ---: | --- |"]
-    for row, title, _, median, target, met in figures(results):
+    for row, _, median, target, met in figures(results):
         if target:
             word = "at most" if "at_most" in target else "at least"
             given = f"{word} {number(target.get('at_most', target.get('at_least')))} {row.unit}"
             verdict = {True: "met", False: "**not met**", None: "not measured"}[met]
-            lines.append(f"| {row.group}: {title} ({target['from']}) | {given} | {number(median)} {row.unit} | {verdict} |")
+            lines.append(f"| {row.group}: {row.title} ({target['from']}) | {given} | {number(median)} {row.unit} | {verdict} |")
     return "\n".join(lines)
 
 
 def every_figure(results):
     lines = ["## Every figure", ""]
     group = None
-    for row, title, values, median, _, _ in figures(results):
+    for row, values, median, _, _ in figures(results):
         if not values:
             continue
         if row.group != group:
             group = row.group
             lines += ["", f"### {group}", "", "| figure | median | lowest | highest |", "| --- | ---: | ---: | ---: |"]
-        lines.append(f"| {title} | {number(median)} {row.unit} | {number(min(values))} | {number(max(values))} |")
+        lines.append(f"| {row.title} | {number(median)} {row.unit} | {number(min(values))} | {number(max(values))} |")
     return "\n".join(lines).replace("\n\n\n", "\n\n")
+
+
+def instructions(root):
+    """The counts that `make test` holds, as they are kept."""
+    kept = json.loads((root / "benches" / "instructions.json").read_text())
+    builds = [build for build in ("dev", "release") if build in kept]
+    names = {"dev": "as `make test` builds it", "release": "optimised"}
+    lines = ["## Instructions of the hot path", "",
+             f"Counted under valgrind and held by `make test` within {kept['tolerance_percent']} %: unlike time they are the same on a",
+             "busy machine. Of one event; `log/append`, `log/take and settle` and `log/read back` are of 64 at once. The",
+             f"parts are in `benches/instructions.rs`; {kept[builds[0]]['compiler']}, {kept[builds[0]]['machine']}.", "",
+             "| part | " + " | ".join(names[build] for build in builds) + " |", "| --- " + "| ---: " * len(builds) + "|"]
+    for part in kept[builds[0]]["instructions"]:
+        counts = (kept[build]["instructions"].get(part) for build in builds)
+        lines.append(f"| {part} | " + " | ".join("–" if count is None else f"{count:,}" for count in counts) + " |")
+    return "\n".join(lines)
 
 
 def systems(results):
@@ -99,7 +122,8 @@ def drawings(results):
         "copies": chart(results, "Delivered end to end, saturated (copies/s)", "saturate", "copies_per_s_end_to_end"),
         "cpu": chart(results, "CPU per event with its copies (µs)", "saturate", "cpu_s_per_1000", 1000),
         "answer": chart(results, "Answer at {rate:g} events/s, p50 (ms)", "latency", "ack.p50_ms"),
-        "ratios": ratios(results),
+        "more": ratios(results, True, "Ratios where more is better; 1 is as much as the other"),
+        "less": ratios(results, False, "Ratios where less is better; 1 is as much as the other"),
     }
 
 
@@ -115,15 +139,16 @@ def chart(results, title, scenario, path, factor=1):
     return charts.bars(title.format(**results["options"]), rows) if rows else None
 
 
-def ratios(results):
-    rows = [(title, median, number(median), True) for row, title, _, median, _, _ in figures(results)
-            if row.unit == "×" and median is not None and row.key not in ("slow_p99", "hang_p99")]
-    return charts.bars("Ratios, each within one run", rows, (1, "1: the same")) if rows else None
+def ratios(results, more, title):
+    rows = [(filled(row.drawn, results), median, number(median), True) for row, _, median, _, _ in figures(results)
+            if row.drawn and row.more == more and median is not None]
+    return charts.bars(title, rows, (1, "1")) if rows else None
 
 
 def picture(name):
     alt = {"copies": "copies a second of each system", "cpu": "CPU of an event with each system",
-           "answer": "time to the answer with each system", "ratios": "all ratios"}[name]
+           "answer": "time to the answer with each system", "more": "ratios where more is better",
+           "less": "ratios where less is better"}[name]
     return f"![{alt}](performance/{name}.svg)\n"
 
 

@@ -10,7 +10,6 @@ README.md beside this file says what is held equal and what each scenario is.
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -62,7 +61,7 @@ def main():
 
 def once(cfg, peers, run, keep):
     """Every scenario, each for all systems before the next: what drifts hits all of them."""
-    run["machine"] = {"disk": disk(cfg), "info": {"FANOUT": "0", "DURABLE": "-", "NOTE": ""}}
+    run["machine"] = {"disk": scenarios.disk(cfg, 1000 if cfg.quick else 3000), "info": {"FANOUT": "0", "DURABLE": "-", "NOTE": ""}}
     for name, peer in peers.items():
         run[name] = {"info": peer.info}
     for scenario in cfg.scenarios.split(","):
@@ -102,13 +101,6 @@ def runnable(cfg, skipped):
         else:
             peers[name] = peer
     return peers
-
-
-def disk(cfg):
-    """How long one fdatasync takes on the disk that holds the data."""
-    cfg.data.mkdir(parents=True, exist_ok=True)
-    command = [str(cfg.bin / "diskbench"), "--dir", str(cfg.data), "--latency-only"] + (["--n", "1000"] if cfg.quick else [])
-    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
 def save(cfg, results):

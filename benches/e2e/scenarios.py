@@ -1,5 +1,7 @@
 """What is asked of every system that fans out: saturation, latency, bad neighbours, a crash."""
+import json
 import struct
+import subprocess
 import time
 
 from harness import Session
@@ -14,8 +16,25 @@ def saturate(cfg, name, run):
 
 
 def latency(cfg, name, run):
+    """The disk is asked right before and right after: its mood changes within minutes."""
+    before = fdatasyncs(cfg)
     with Session(cfg, name) as session:
-        return session.measured(conns=cfg.conns, warm=max(cfg.warm, cfg.latency_warm), secs=cfg.secs, rate=cfg.rate, cap=30)
+        seen = session.measured(conns=cfg.conns, warm=cfg.latency_warm, secs=cfg.secs, rate=cfg.rate, cap=30)
+    after = fdatasyncs(cfg)
+    return {**seen, **{f"{name}_p50_ms": (before[name]["p50_ms"] + after[name]["p50_ms"]) / 2 for name in before}}
+
+
+def fdatasyncs(cfg):
+    """At the pace of the scenario: a disk that has rested answers otherwise."""
+    return disk(cfg, 300, gap_us=round(1e6 / cfg.rate))
+
+
+def disk(cfg, times, gap_us=0):
+    """How long one fdatasync takes on the disk that holds the data, in quantiles; `gap_us` is waited before each."""
+    cfg.data.mkdir(parents=True, exist_ok=True)
+    command = [str(cfg.bin / "diskbench"), "--dir", str(cfg.data), "--latency-only", "--n", str(times),
+               "--gap-us", str(gap_us)]
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
 def slow0(cfg, name, run):

@@ -28,9 +28,9 @@ def draw(results):
     for title, scenario, columns in PARTS:
         lines += systems(results, title.format(**results["options"]), scenario, columns)
     lines += ["", "hookfan, each figure within one run, the median of the runs", "", "| figure | seen | all runs |", "| --- | ---: | --- |"]
-    for row, title, values, median, _, _ in figures(results):
+    for row, values, median, _, _ in figures(results):
         if values:
-            lines.append(f"| {row.group}: {title} | {number(median)} {row.unit} | {', '.join(map(number, values))} |")
+            lines.append(f"| {row.group}: {row.title} | {number(median)} {row.unit} | {', '.join(map(number, values))} |")
     lines += [""] + [f"- {name}: {note}" for name, note in notes(results).items()]
     return "\n".join(lines)
 

@@ -1,6 +1,7 @@
 //! Durable-append limits of the disk under --dir.
-//!   diskbench --dir DIR [--n 3000] [--secs 4] [--latency-only]
+//!   diskbench --dir DIR [--n 3000] [--secs 4] [--latency-only] [--gap-us 0]
 //! 1. latency of write(4 KiB) + fdatasync: growing file, and overwriting a zero-filled one
+//!    --gap-us waits so long before each, as a disk that has rested answers otherwise
 //! 2. group commit: 1 KiB records, one write + one fdatasync per batch of 1, 16, 64, 256, 1024
 use loadkit::{args::Args, new_hist, now_ns, quantiles_json};
 use std::fs::{File, OpenOptions};
@@ -34,6 +35,7 @@ fn main() -> std::io::Result<()> {
     let dir = a.str("--dir", ".");
     let n: u64 = a.num("--n", 3000);
     let secs: f64 = a.num("--secs", 4.0);
+    let gap_us: u64 = a.num("--gap-us", 0);
     let p = Path::new(&dir).join(format!("diskbench.{}", std::process::id()));
     let mut out = Vec::new();
     for (name, filled) in [
@@ -46,6 +48,9 @@ fn main() -> std::io::Result<()> {
         for i in 0..n + 100 {
             if filled > 0 && (i + 1) * 4096 >= filled {
                 f.seek(SeekFrom::Start(0))?;
+            }
+            if gap_us > 0 {
+                std::thread::sleep(std::time::Duration::from_micros(gap_us));
             }
             let t = now_ns();
             f.write_all(&page)?;

@@ -50,10 +50,12 @@ pub(crate) fn way(copies: usize, times: usize) {
     });
 }
 
+/// A limit of time would make a stalled machine look like a dearer way.
 fn routes(folder: &str, copies: usize, address: SocketAddr) -> String {
     let mut file = format!(
         "[server]\nlisten = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\ndata_dir = \"{folder}/data\"\n\
          [log]\nmin_free = \"1B\"\n\
+         [limits]\nfirst_byte = \"1h\"\nhead = \"1h\"\nbody = \"1h\"\nwrite = \"1h\"\nidle = \"1h\"\nanswer = \"1h\"\n\
          [source.shop]\nkind = \"generic\"\nauth = \"none\"\ntype = [{{ body = \"type\" }}]\n\
          key = [{{ body = \"payload.room.id\" }}]\n"
     );
@@ -62,7 +64,7 @@ fn routes(folder: &str, copies: usize, address: SocketAddr) -> String {
         let _ = write!(to, "\"d{number}\", ");
         let _ = write!(
             file,
-            "[destination.d{number}]\nkind = \"http\"\nurl = \"http://{address}/d{number}\"\nallow_private = true\n"
+            "[destination.d{number}]\nkind = \"http\"\nurl = \"http://{address}/d{number}\"\nallow_private = true\ntimeout = \"1h\"\n"
         );
     }
     file + &format!("[[route]]\nfrom = \"shop\"\nto = [{to}]\n")

@@ -41,6 +41,14 @@ def over(above, below):
     return of
 
 
+def beyond(ours, theirs, unit):
+    """A function from a run to what ours takes more than theirs, in so many of a third."""
+    def of(run):
+        a, b, one = ours(run), theirs(run), unit(run)
+        return (a - b) / one if None not in (a, b, one) else None
+    return of
+
+
 def times(factor, of):
     return lambda run: None if of(run) is None else factor * of(run)
 
@@ -77,10 +85,15 @@ ROWS = [
     Row("fdatasync_p50", LATENCY, "one fdatasync of a file that grows, at that pace, p50", "ms", FDATASYNC),
     Row("fdatasync_written_p50", LATENCY, "the same of a file that was written before, p50", "ms",
         us("latency", "fdatasync_4k_overwrite_zero_filled_p50_ms")),
-    Row("answer_over_sync", LATENCY, "answer p50 ÷ fdatasync p50", "×",
-        over(us("latency", "ack", "p50_ms"), FDATASYNC),
-        drawn="answer p50 ÷ one fdatasync", more=False),
+    Row("answer_beyond", LATENCY, "answer p50 beyond the bare server's, in fdatasyncs", "×",
+        beyond(us("latency", "ack", "p50_ms"), look("bare-ingest", "latency", "ack", "p50_ms"), FDATASYNC),
+        drawn="answer p50 beyond a bare server's, in fdatasyncs", more=False),
+    Row("answer_p99_over_memory", LATENCY, "answer p99 ÷ mem-fanout's", "×",
+        over(us("latency", "ack", "p99_ms"), look("mem-fanout", "latency", "ack", "p99_ms"))),
     Row("arrival_p50", LATENCY, "end to end, p50", "ms", us("latency", "e2e", "p50_ms")),
+    Row("arrival_memory_p50", LATENCY, "end to end of mem-fanout, p50", "ms", look("mem-fanout", "latency", "e2e", "p50_ms")),
+    Row("arrival_beyond", LATENCY, "end to end p50 beyond mem-fanout's, in fdatasyncs", "×",
+        beyond(us("latency", "e2e", "p50_ms"), look("mem-fanout", "latency", "e2e", "p50_ms"), FDATASYNC)),
     Row("arrival_p999", LATENCY, "end to end, p99.9", "ms", us("latency", "e2e", "p999_ms")),
     Row("slow_rate", "One destination of three is bad", "answers in 5 s: rate of the others ÷ healthy twin", "×",
         over(us("slow5", "others_per_s"), us("slow0", "others_per_s")),

@@ -1,6 +1,7 @@
 //! `hookfan run`: the gateway in the foreground.
 
 use anyhow::Context;
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -55,10 +56,7 @@ impl Run {
         let spans = None;
         start_logging(&self.log, self.log_format == "json", spans)?;
         install_tls();
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .thread_name("hookfan")
-            .build()?;
+        let runtime = runtime()?;
         let serve = serve(self.config.config);
         #[cfg(feature = "otel")]
         let serve = traces::beside(export, serve);
@@ -67,6 +65,18 @@ impl Run {
         runtime.shutdown_timeout(std::time::Duration::from_secs(1));
         exit
     }
+}
+
+/// A thread for each processor we may use. With one, nothing is gained by
+/// handing tasks from thread to thread.
+fn runtime() -> std::io::Result<Runtime> {
+    let alone = std::thread::available_parallelism().is_ok_and(|threads| threads.get() == 1);
+    let mut builder = if alone {
+        Builder::new_current_thread()
+    } else {
+        Builder::new_multi_thread()
+    };
+    builder.enable_all().thread_name("hookfan").build()
 }
 
 /// What else hears of our log lines.

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use dashmap::DashMap;
-use tokio::time::Instant;
 
 use super::Destination;
 use super::rate::Bucket;
@@ -100,7 +99,7 @@ impl Desk {
     /// Waits for a token, in line.
     pub(super) async fn draw(&self) {
         let _in_line = self.line.lock().await;
-        while let Err(at) = self.bucket.draw(Instant::now()) {
+        while let Err(at) = self.bucket.draw() {
             tokio::time::sleep_until(at).await;
         }
     }

@@ -56,7 +56,7 @@ impl Reading {
 
     /// Reads the body, at most until `deadline`, and decides by status, unless
     /// the vendor reads its answers differently.
-    pub(super) async fn read(&self, head: Head, deadline: &mut Deadline) -> Answer {
+    pub(super) async fn read(&self, head: Head, deadline: &mut Deadline<'_>) -> Answer {
         let (_, body, outcome) = self.read_to(head, deadline, BODY_BYTES_MAX).await;
         let detail = if outcome.is_success() {
             String::new()
@@ -70,7 +70,7 @@ impl Reading {
     pub(super) async fn hear(
         &self,
         head: Head,
-        deadline: &mut Deadline,
+        deadline: &mut Deadline<'_>,
     ) -> (u16, Vec<u8>, Outcome) {
         let bytes_max = self.writer.answer_bytes_max().max(HEARD_BYTES_MAX);
         self.read_to(head, deadline, bytes_max).await
@@ -79,7 +79,7 @@ impl Reading {
     async fn read_to(
         &self,
         head: Head,
-        deadline: &mut Deadline,
+        deadline: &mut Deadline<'_>,
         bytes_max: usize,
     ) -> (u16, Vec<u8>, Outcome) {
         let (parts, body) = head.into_parts();
@@ -152,7 +152,7 @@ impl Reading {
 /// error: what was read is what there is.
 async fn read_body(
     mut body: UnsyncBoxBody<Bytes, BoxError>,
-    deadline: &mut Deadline,
+    deadline: &mut Deadline<'_>,
     bytes_max: usize,
 ) -> Vec<u8> {
     let mut read = Vec::new();

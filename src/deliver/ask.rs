@@ -1,11 +1,13 @@
 //! A question of an operator to a destination: one request, no event, no log;
 //! at the account's rate and through the same guard as every copy.
 
+use std::pin::pin;
+
 use tokio::time::Instant;
 use tower::ServiceExt;
 
 use super::answer::Reading;
-use super::attempt::{Deadline, Silence};
+use super::attempt::{Deadline, Silence, timer};
 use super::{Accounts, Destination, client, request};
 use crate::clock::Clock;
 use crate::transform::{Outgoing, Unsendable};
@@ -33,7 +35,8 @@ pub async fn ask(
     })?;
     let reading = Reading::of(destination, outgoing.redact.clone(), &request, clock);
     accounts.desk(destination).draw().await;
-    let mut deadline = Deadline::at(Instant::now() + destination.timeout);
+    let timer = pin!(timer(Instant::now() + destination.timeout));
+    let mut deadline = Deadline::new(timer);
     let head = client::client(destination).oneshot(request);
     match deadline.within(head).await {
         Some(Ok(head)) => {

@@ -27,11 +27,16 @@ pub(super) type Client = BoxCloneService<Sent, Head, Silence>;
 /// When an attempt must have ended: one timer for all that it waits for.
 /// It is looked at even if the work has used up the task's budget: a stranger
 /// whose bytes never end could otherwise go on for ever.
-pub(super) struct Deadline(Pin<Box<Unconstrained<Sleep>>>);
+pub(super) struct Deadline<'a>(Pin<&'a mut Unconstrained<Sleep>>);
 
-impl Deadline {
-    pub(super) fn at(at: Instant) -> Self {
-        Self(Box::pin(unconstrained(sleep_until(at))))
+/// The timer of a [`Deadline`], to be pinned.
+pub(super) fn timer(at: Instant) -> Unconstrained<Sleep> {
+    unconstrained(sleep_until(at))
+}
+
+impl<'a> Deadline<'a> {
+    pub(super) fn new(timer: Pin<&'a mut Unconstrained<Sleep>>) -> Self {
+        Self(timer)
     }
 
     /// What comes of `work`, unless the deadline comes before it.

@@ -81,18 +81,17 @@ impl Breaker {
     /// attempt ends).
     fn take(&self, waker: &Waker) -> Result<Place, Option<Instant>> {
         let mut memory = self.memory();
-        let now = Instant::now();
         let probe = match memory.state {
             State::Closed { .. } => Ok(false),
             State::OpeningUp { allowed, .. } if memory.taken < allowed => Ok(false),
             State::OpeningUp { .. } | State::Open { probing: true, .. } => Err(None),
-            State::Open { probe_at, .. } if probe_at > now => Err(Some(probe_at)),
+            State::Open { probe_at, .. } if probe_at > Instant::now() => Err(Some(probe_at)),
             State::Open { .. } => Ok(true),
         };
         match probe {
             Ok(probe) => {
                 if probe {
-                    let probe_at = now + memory.settings.probe_every;
+                    let probe_at = Instant::now() + memory.settings.probe_every;
                     memory.state = State::Open {
                         probe_at,
                         probing: true,
@@ -240,15 +239,36 @@ impl<S: Clone> Clone for Guarded<S> {
     }
 }
 
+/// An attempt whose outcome the breaker will hear of.
+#[derive(Debug)]
+pub(super) struct Heard<F> {
+    answer: F,
+    place: Option<Place>,
+}
+
+impl<F, E> Future for Heard<F>
+where
+    F: Future<Output = Result<Answer, E>> + Unpin,
+{
+    type Output = Result<Answer, E>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = ready!(Pin::new(&mut self.answer).poll(cx))?;
+        if let Some(place) = self.place.take() {
+            place.judged(answer.outcome.is_trouble());
+        }
+        Poll::Ready(Ok(answer))
+    }
+}
+
 impl<R, S> Service<R> for Guarded<S>
 where
     S: Service<R, Response = Answer>,
-    S::Future: Send + 'static,
-    S::Error: Send + 'static,
+    S::Future: Unpin,
 {
     type Response = Answer;
     type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Answer, S::Error>> + Send>>;
+    type Future = Heard<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.place.take_if(|place| place.is_stale());
@@ -271,15 +291,10 @@ where
     }
 
     fn call(&mut self, request: R) -> Self::Future {
-        let place = self.place.take();
-        let answer = self.inner.call(request);
-        Box::pin(async move {
-            let answer = answer.await?;
-            if let Some(place) = place {
-                place.judged(answer.outcome.is_trouble());
-            }
-            Ok(answer)
-        })
+        Heard {
+            answer: self.inner.call(request),
+            place: self.place.take(),
+        }
     }
 }
 
@@ -308,15 +323,16 @@ mod tests {
             },
             full,
         );
-        let service =
-            BreakerLayer(breaker.clone()).layer(service_fn(|ending: Ending| async move {
+        let service = BreakerLayer(breaker.clone()).layer(service_fn(|ending: Ending| {
+            Box::pin(async move {
                 let status = ending.await.unwrap_or(599);
                 let outcome = Outcome::Answered {
                     status,
                     retry_after: None,
                 };
                 Ok::<_, Infallible>(Answer::new(outcome, String::new()))
-            }));
+            })
+        }));
         (breaker, service)
     }
 

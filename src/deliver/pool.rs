@@ -268,7 +268,7 @@ impl Idle {
             };
             // Has the other side closed it meanwhile? Nobody was told.
             line.drive(&mut Context::from_waker(Waker::noop()));
-            if line.is_ready() && line.used_at.elapsed() < IDLE_MAX {
+            if line.is_ready() {
                 return Some(line);
             }
         }

@@ -60,9 +60,13 @@ impl Bucket {
         level.full_at = Instant::now() + level.every * level.burst;
     }
 
-    /// Draws one, or says when to come again.
-    pub(super) fn draw(&self, now: Instant) -> Result<(), Instant> {
+    /// Draws one now, or says when to come again.
+    pub(super) fn draw(&self) -> Result<(), Instant> {
         let mut level = self.level();
+        if level.every.is_zero() {
+            return Ok(());
+        }
+        let now = Instant::now();
         if let Some(at) = level.empty_until(now) {
             return Err(at);
         }
@@ -155,7 +159,7 @@ impl<R, S: Service<R>> Service<R> for Rate<S> {
                 ready!(wait.as_mut().poll(cx));
                 self.wait = None;
             }
-            match self.bucket.draw(Instant::now()) {
+            match self.bucket.draw() {
                 Ok(()) => self.drawn = true,
                 Err(at) => self.wait = Some(Box::pin(tokio::time::sleep_until(at))),
             }
@@ -170,7 +174,7 @@ impl<R, S: Service<R>> Service<R> for Rate<S> {
         if std::mem::take(&mut self.drawn) {
             self.bucket.put_back();
         }
-        let _spent = self.bucket.draw(Instant::now());
+        let _spent = self.bucket.draw();
         self.inner.call(request)
     }
 }
@@ -252,12 +256,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_slower_rate_is_live_at_once() {
         let bucket = Bucket::new(Some(100.0), 1);
-        bucket.draw(Instant::now()).unwrap();
+        bucket.draw().unwrap();
         bucket.set(Some(1.0), 1);
-        assert!(bucket.draw(Instant::now()).is_err());
+        assert!(bucket.draw().is_err());
         tokio::time::advance(Duration::from_millis(10)).await;
-        bucket.draw(Instant::now()).unwrap();
-        let again = bucket.draw(Instant::now()).unwrap_err();
+        bucket.draw().unwrap();
+        let again = bucket.draw().unwrap_err();
         assert_eq!(again - Instant::now(), Duration::from_secs(1));
         assert_eq!(interval(Some(0.0)), Duration::from_secs(86_400));
         assert_eq!(interval(Some(1e-300)), Duration::from_secs(86_400));

@@ -5,7 +5,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use tower::{Layer, Service, ServiceBuilder};
 use super::Destination;
 use super::account::{Accounts, Desk};
 use super::answer::Reading;
-use super::attempt::{Answer, Client, Deadline, Head, Sent, Silence};
+use super::attempt::{Answer, Client, Deadline, Head, Sent, Silence, timer};
 use super::breaker::{Breaker, BreakerLayer};
 use super::rate::RateLayer;
 use super::talk::Talk;
@@ -171,9 +171,11 @@ where
             }
         };
         let timeout = self.timeout;
-        let mut deadline = Deadline::at(Instant::now() + timeout);
+        let by = Instant::now() + timeout;
         let head = self.inner.call(request);
         Box::pin(async move {
+            let timer = pin!(timer(by));
+            let mut deadline = Deadline::new(timer);
             Ok(match deadline.within(head).await {
                 // The status decides, however long the body goes on.
                 Some(Ok(head)) => reading.read(head, &mut deadline).await,

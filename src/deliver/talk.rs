@@ -5,6 +5,7 @@
 //! off begins again from what is known.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use tower::{Service, ServiceExt};
 
 use super::account::{Alone, Desk};
 use super::answer::{Reading, cut};
-use super::attempt::{Answer, Deadline, Head, Sent, Silence};
+use super::attempt::{Answer, Deadline, Head, Sent, Silence, timer};
 use super::request::{self, Attempted};
 use super::{Destination, Intake};
 use crate::clock::Clock;
@@ -297,7 +298,8 @@ impl Talk {
         );
         means.desk.draw().await;
         let timeout = self.destination.timeout;
-        let mut deadline = Deadline::at(Instant::now() + timeout);
+        let timer = pin!(timer(Instant::now() + timeout));
+        let mut deadline = Deadline::new(timer);
         let silent =
             |outcome, detail: &str| Answer::new(outcome, format!("{}: {detail}", ask.step));
         match deadline.within(client.oneshot(request)).await {

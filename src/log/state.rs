@@ -124,6 +124,8 @@ pub(super) struct Names {
     /// In the order they were first used.
     pub(super) list: Vec<Name>,
     actions: HashMap<Action, u32>,
+    /// The one asked for last, which most are.
+    last: Option<(Action, u32)>,
     by_number: HashMap<u32, Action>,
     destinations: HashMap<u32, DestinationName>,
     next_destination: u32,
@@ -162,11 +164,18 @@ impl Names {
     }
 
     pub(super) fn number(&mut self, action: &Action) -> u32 {
-        if let Some(number) = self.actions.get(action) {
+        if let Some((last, number)) = &self.last
+            && last == action
+        {
             return *number;
         }
-        let number = self.next_action;
-        self.learn(&Name::Action(number, action.clone()));
+        let known = self.actions.get(action).copied();
+        let number = known.unwrap_or_else(|| {
+            let number = self.next_action;
+            self.learn(&Name::Action(number, action.clone()));
+            number
+        });
+        self.last = Some((action.clone(), number));
         number
     }
 

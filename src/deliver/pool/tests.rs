@@ -88,7 +88,7 @@ async fn a_connection_that_was_closed_while_it_idled_is_not_used() {
                 tokio::task::yield_now().await;
             }
         };
-        let soon = std::time::Duration::from_secs(10);
+        let soon = Duration::from_secs(10);
         tokio::time::timeout(soon, closed).await.unwrap();
         assert_eq!(socket.read(&mut [0]).await.unwrap(), 0);
     }

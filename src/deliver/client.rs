@@ -4,6 +4,7 @@
 use std::error::Error;
 use std::sync::Arc;
 
+use futures_util::TryFutureExt;
 use hyper::client::conn::http1;
 use tower::util::BoxCloneService;
 
@@ -35,8 +36,8 @@ pub(super) fn client_with(destination: &Destination, resolver: Arc<dyn Resolve>)
         destination.concurrency.max(IDLE_LINES_MIN),
     );
     BoxCloneService::new(tower::service_fn(move |request: Sent| {
-        let pool = pool.clone();
-        async move { pool.ask(request).await.map_err(|failed| silence(&failed)) }
+        let answer = pool.clone().ask(request);
+        answer.map_err(|failed| silence(&failed))
     }))
 }
 

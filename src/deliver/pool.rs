@@ -21,6 +21,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::rt;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tower::{BoxError, Service};
 
@@ -48,7 +49,8 @@ struct Idle {
 #[derive(Debug, Default)]
 struct Lines {
     idle: Vec<Line>,
-    /// Somebody closes what idles too long.
+    /// Closes what idles too long; ends when nothing idles.
+    watch: JoinSet<()>,
     watched: bool,
 }
 
@@ -96,7 +98,7 @@ impl Pool {
     }
 
     /// The head of the answer to a request with an absolute URL.
-    pub(super) async fn ask(&self, mut request: Sent) -> Result<Head, Failed> {
+    pub(super) async fn ask(self, mut request: Sent) -> Result<Head, Failed> {
         let uri = std::mem::take(request.uri_mut());
         let Parts {
             scheme: Some(scheme),
@@ -112,7 +114,8 @@ impl Pool {
         loop {
             let (mut line, fresh) = match self.idle.take(&host) {
                 Some(line) => (line, false),
-                None => (self.connect(host.clone(), &uri).await?, true),
+                // Boxed: connecting is rare, and its state is large.
+                None => (Box::pin(self.connect(host.clone(), &uri)).await?, true),
             };
             match line.ask(request).await {
                 Ok(head) => return Ok(self.answered(line, head)),
@@ -280,12 +283,12 @@ impl Idle {
         lines.idle.push(line);
         let over = lines.idle.len() > self.lines_max;
         let longest = over.then(|| lines.idle.remove(0));
-        let watch = !std::mem::replace(&mut lines.watched, true);
+        if !std::mem::replace(&mut lines.watched, true) {
+            while lines.watch.try_join_next().is_some() {}
+            lines.watch.spawn(watch_over(Arc::downgrade(self)));
+        }
         drop(lines);
         drop(longest);
-        if watch {
-            tokio::spawn(watch_over(Arc::downgrade(self)));
-        }
     }
 
     /// Closes what has idled too long; says when to look again.

@@ -130,13 +130,20 @@ where
             rest.extend_from_slice(&data);
         }
     }
-    let whole = if rest.is_empty() {
+    let whole = if first.len() <= COPIED_BYTES_MAX && rest.is_empty() {
+        // A slice would keep all of the buffer it was read into, and the next
+        // request would need a new one.
+        Bytes::copy_from_slice(&first)
+    } else if rest.is_empty() {
         first
     } else {
         rest.freeze()
     };
     Ok((whole, share))
 }
+
+/// A body that is smaller than the buffers it is read into.
+const COPIED_BYTES_MAX: usize = 4 << 10;
 
 #[cfg(test)]
 mod tests {

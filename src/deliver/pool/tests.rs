@@ -46,7 +46,7 @@ async fn answer(socket: &mut TcpStream, with: &str) -> String {
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
 async fn ask(pool: &Pool, address: SocketAddr) -> Bytes {
-    let head = pool.ask(request(address)).await.unwrap();
+    let head = pool.clone().ask(request(address)).await.unwrap();
     head.into_body().collect().await.unwrap().to_bytes()
 }
 
@@ -97,7 +97,7 @@ async fn a_connection_that_was_closed_while_it_idled_is_not_used() {
 #[tokio::test]
 async fn a_connection_whose_answer_was_not_read_is_closed() {
     let ((listener, address), pool) = (server().await, pool(8));
-    let asks = async { drop(pool.ask(request(address)).await.unwrap()) };
+    let asks = async { drop(pool.clone().ask(request(address)).await.unwrap()) };
     let serve = async {
         let (mut socket, _) = listener.accept().await.unwrap();
         answer(
@@ -114,10 +114,11 @@ async fn a_connection_whose_answer_was_not_read_is_closed() {
 #[tokio::test]
 async fn no_more_idle_than_may_and_none_for_longer_than_may() {
     let ((listener, address), pool) = (server().await, pool(2));
+    let mut served = JoinSet::new();
     let serve = async {
         for _ in 0..3 {
             let (mut socket, _) = listener.accept().await.unwrap();
-            tokio::spawn(async move {
+            served.spawn(async move {
                 answer(&mut socket, OK).await;
                 socket.read(&mut [0]).await
             });
@@ -126,9 +127,9 @@ async fn no_more_idle_than_may_and_none_for_longer_than_may() {
     let asks = async {
         // All at once, so that none can use another's.
         let heads = tokio::join!(
-            pool.ask(request(address)),
-            pool.ask(request(address)),
-            pool.ask(request(address))
+            pool.clone().ask(request(address)),
+            pool.clone().ask(request(address)),
+            pool.clone().ask(request(address))
         );
         for head in [heads.0, heads.1, heads.2] {
             head.unwrap().into_body().collect().await.unwrap();

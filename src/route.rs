@@ -51,8 +51,11 @@ pub struct RouteTable {
 #[derive(Debug, Default)]
 struct ByType {
     exact: HashMap<Box<str>, Vec<usize>>,
-    /// Routes with a pattern that only looking can decide.
-    globs: Vec<usize>,
+    /// Routes with a pattern that only looking can decide, by what it begins
+    /// with.
+    globs: HashMap<Box<str>, Vec<usize>>,
+    /// How long those beginnings are, in bytes; each length once.
+    beginnings: Vec<usize>,
     /// Routes for every type.
     all: Vec<usize>,
 }
@@ -140,7 +143,7 @@ impl RouteTable {
             {
                 found.extend_from_slice(exact);
             }
-            let globbed = by_type.globs.iter().copied();
+            let globbed = by_type.globbed(event_type.as_str());
             found.extend(globbed.filter(|index| {
                 self.routes
                     .get(*index)
@@ -159,16 +162,25 @@ impl ByType {
     fn add(&mut self, index: usize, route: &Route) {
         if route.on.is_empty() {
             self.all.push(index);
-        } else if route.on.iter().any(|pattern| pattern.contains(['*', '?'])) {
-            self.globs.push(index);
-        } else {
-            for event_type in &route.on {
-                self.exact
-                    .entry(event_type.as_str().into())
-                    .or_default()
-                    .push(index);
-            }
         }
+        for pattern in &route.on {
+            let beginning = pattern.find(['*', '?']).and_then(|at| pattern.get(..at));
+            let (by, text) = match beginning {
+                Some(beginning) => (&mut self.globs, beginning),
+                None => (&mut self.exact, pattern.as_str()),
+            };
+            by.entry(text.into()).or_default().push(index);
+            self.beginnings.extend(beginning.map(str::len));
+        }
+        self.beginnings.sort_unstable();
+        self.beginnings.dedup();
+    }
+
+    /// The routes of which a pattern with wildcards begins as this type does.
+    fn globbed(&self, event_type: &str) -> impl Iterator<Item = usize> {
+        let beginnings = self.beginnings.iter();
+        let begun = beginnings.filter_map(|length| self.globs.get(event_type.get(..*length)?));
+        begun.flatten().copied()
     }
 }
 

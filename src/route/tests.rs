@@ -235,9 +235,17 @@ fn chars(text: &str) -> Vec<char> {
 
 #[test]
 fn ten_thousand_routes_decide_as_a_plain_scan_would() {
-    let one = (0..4_u8, 0..4_u8, 0..5_u8, 0..60_u8, 0..3_u8);
+    let one = (0..4_u8, 0..4_u8, 0..7_u8, 0..60_u8, 0..3_u8);
     let whens = ["payload.n == 5", "payload.n > 5", "payload.missing"];
-    let ons: [&[&str]; 5] = [&[], &["x"], &["x", "y"], &["x*"], &["?", "zz"]];
+    let ons: [&[&str]; 7] = [
+        &[],
+        &["x"],
+        &["x", "y"],
+        &["x*"],
+        &["?", "zz"],
+        &["é*", "xy?"],
+        &["y", "x*z", "*"],
+    ];
     proptest!(config(6), |(plan in prop::collection::vec(one, 10_000))| {
         let routes: Vec<Route> = plan.iter().enumerate().map(|(index, (from, when, on, to, second))| {
             let from: &[&str] = match from { 0 => &[], 1 => &["a"], 2 => &["b"], _ => &["a", "b"] };
@@ -248,7 +256,7 @@ fn ten_thousand_routes_decide_as_a_plain_scan_would() {
         let table = RouteTable::new(routes);
         let scope = scope();
         for source in ["a", "b", "c"] {
-            for event_type in ["x", "y", "xyz", "zz", "q", ""] {
+            for event_type in ["x", "y", "xyz", "zz", "q", "", "éa", "è"] {
                 let (source, event_type) = (source.into(), event_type.into());
                 prop_assert_eq!(
                     table.owed(&source, &event_type, &scope),

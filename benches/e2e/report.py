@@ -73,7 +73,7 @@ def targets(results):
             word = "at most" if "at_most" in target else "at least"
             given = f"{word} {number(target.get('at_most', target.get('at_least')))} {row.unit}"
             verdict = {True: "met", False: "**not met**", None: "not measured"}[met]
-            lines.append(f"| {row.group}: {row.title} ({target['from']}) | {given} | {number(median)} {row.unit} | {verdict} |")
+            lines.append(f"| {row.group}: {row.title} | {given} | {number(median)} {row.unit} | {verdict} |")
     return "\n".join(lines)
 
 

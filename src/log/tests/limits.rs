@@ -5,6 +5,7 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::log::disk::monotonic;
+use crate::log::state::Sleep;
 use crate::log::writer::Writer;
 use crate::settle::{Reason, Settlement};
 
@@ -308,4 +309,21 @@ async fn the_oldest_is_never_one_that_ended() {
         a.settle(delivery.stored.offset, Settlement::Delivered, None, "");
     }
     assert_eq!(oldest(&log), None);
+}
+
+/// The writer's own patience is a second: hundreds of them would be too long.
+#[tokio::test]
+async fn a_writer_woken_for_nothing_hears_the_next_call() {
+    let house = House::new();
+    let log = house.open();
+    let called = async {
+        for n in 1..=400 {
+            let shared = log.shared();
+            until(|| lock(&shared.queue).sleep == Sleep::ForWork).await;
+            shared.rouse(lock(&shared.queue));
+            put(&log, n, &["a"]).await;
+        }
+    };
+    let soon = Duration::from_secs(20);
+    tokio::time::timeout(soon, called).await.unwrap();
 }

@@ -5,6 +5,7 @@
 mod tests;
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -37,12 +38,16 @@ pub struct Written {
     pub line: usize,
 }
 
+/// Its keys come from the operator's file, so that nobody can choose them to
+/// collide: the same file always has the same index.
+type Indexed<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
+
 /// All routes in file order.
 #[derive(Debug, Default)]
 pub struct RouteTable {
     routes: Vec<Route>,
     /// Routes that name their sources.
-    by_source: HashMap<SourceName, ByType>,
+    by_source: Indexed<SourceName, ByType>,
     /// Routes for every source.
     any_source: ByType,
 }
@@ -50,10 +55,10 @@ pub struct RouteTable {
 /// Indices into the list of routes, ascending.
 #[derive(Debug, Default)]
 struct ByType {
-    exact: HashMap<Box<str>, Vec<usize>>,
+    exact: Indexed<Box<str>, Vec<usize>>,
     /// Routes with a pattern that only looking can decide, by what it begins
     /// with.
-    globs: HashMap<Box<str>, Vec<usize>>,
+    globs: Indexed<Box<str>, Vec<usize>>,
     /// How long those beginnings are, in bytes; each length once.
     beginnings: Vec<usize>,
     /// Routes for every type.

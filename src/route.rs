@@ -143,9 +143,7 @@ impl RouteTable {
         let of_source = self.by_source.get(source);
         for by_type in of_source.into_iter().chain([&self.any_source]) {
             found.extend_from_slice(&by_type.all);
-            if !by_type.exact.is_empty()
-                && let Some(exact) = by_type.exact.get(event_type.as_str())
-            {
+            if let Some(exact) = by_type.exact.get(event_type.as_str()) {
                 found.extend_from_slice(exact);
             }
             let globbed = by_type.globbed(event_type.as_str());

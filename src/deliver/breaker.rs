@@ -241,12 +241,12 @@ impl<S: Clone> Clone for Guarded<S> {
 
 /// An attempt whose outcome the breaker will hear of.
 #[derive(Debug)]
-pub(super) struct Heard<F> {
+pub(super) struct Judging<F> {
     answer: F,
     place: Option<Place>,
 }
 
-impl<F, E> Future for Heard<F>
+impl<F, E> Future for Judging<F>
 where
     F: Future<Output = Result<Answer, E>> + Unpin,
 {
@@ -268,7 +268,7 @@ where
 {
     type Response = Answer;
     type Error = S::Error;
-    type Future = Heard<S::Future>;
+    type Future = Judging<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.place.take_if(|place| place.is_stale());
@@ -291,7 +291,7 @@ where
     }
 
     fn call(&mut self, request: R) -> Self::Future {
-        Heard {
+        Judging {
             answer: self.inner.call(request),
             place: self.place.take(),
         }

@@ -111,19 +111,13 @@ impl Pool {
         };
         *request.uri_mut() = Uri::from(path);
         let host = Host { scheme, authority };
-        loop {
-            let (mut line, fresh) = match self.idle.take(&host) {
-                Some(line) => (line, false),
-                // Boxed: connecting is rare, and its state is large.
-                None => (Box::pin(self.connect(host.clone(), &uri)).await?, true),
-            };
-            match line.ask(request).await {
-                Ok(head) => return Ok(self.answered(line, head)),
-                // Not a byte of it was written: it goes over another.
-                Err((Some(unsent), _closed)) if !fresh => request = unsent,
-                Err((_, error)) => return Err(error.into()),
-            }
-        }
+        let mut line = match self.idle.take(&host) {
+            Some(line) => line,
+            // Boxed: connecting is rare, and its state is large.
+            None => Box::pin(self.connect(host, &uri)).await?,
+        };
+        let head = line.ask(request).await?;
+        Ok(self.answered(line, head))
     }
 
     async fn connect(&self, to: Host, uri: &Uri) -> Result<Line, Failed> {
@@ -146,7 +140,7 @@ impl Pool {
     fn answered(&self, line: Line, head: Response<Incoming>) -> Head {
         let home = Arc::clone(&self.idle);
         head.map(|body| {
-            let mut body = Heard {
+            let mut body = AnswerBody {
                 body,
                 line: Some(line),
                 home,
@@ -160,19 +154,14 @@ impl Pool {
 }
 
 impl Line {
-    /// `Err` with the request: nothing of it was written.
-    async fn ask(
-        &mut self,
-        request: Sent,
-    ) -> Result<Response<Incoming>, (Option<Sent>, hyper::Error)> {
-        let mut answer = pin!(self.sender.try_send_request(request));
+    async fn ask(&mut self, request: Sent) -> hyper::Result<Response<Incoming>> {
+        let mut answer = pin!(self.sender.send_request(request));
         let (driver, ration) = (&mut self.driver, &self.ration);
         std::future::poll_fn(|cx| {
             drive(driver, ration, cx);
             answer.as_mut().poll(cx)
         })
         .await
-        .map_err(|mut failed| (failed.take_message(), failed.into_error()))
     }
 
     fn drive(&mut self, cx: &mut Context<'_>) {
@@ -323,13 +312,13 @@ async fn watch_over(idle: Weak<Idle>) {
 
 /// The body of an answer, which drives its connection while it is read. Read to
 /// its end, the connection may be used again; dropped before, it is closed.
-struct Heard {
+struct AnswerBody {
     body: Incoming,
     line: Option<Line>,
     home: Arc<Idle>,
 }
 
-impl Heard {
+impl AnswerBody {
     fn give_back(&mut self) {
         if let Some(line) = self.line.take_if(|line| line.is_ready()) {
             self.home.put(line);
@@ -337,7 +326,7 @@ impl Heard {
     }
 }
 
-impl Body for Heard {
+impl Body for AnswerBody {
     type Data = Bytes;
     type Error = hyper::Error;
 

@@ -206,4 +206,15 @@ mod tests {
         check(&[b"abc"], Some(3), 2, Err(NoBody::NoRoom)).await;
         check(&[b"abc", b"def"], None, 5, Err(NoBody::NoRoom)).await;
     }
+
+    #[tokio::test]
+    async fn a_small_body_leaves_the_buffer_it_was_read_into() {
+        for (bytes, leaves) in [(COPIED_BYTES_MAX, true), (COPIED_BYTES_MAX + 1, false)] {
+            let (buffer, budget) = (Bytes::from(vec![b'a'; 8 << 10]), Budget::default());
+            let body = http_body_util::Full::new(buffer.slice(..bytes));
+            let (whole, _share) = read(body, None, 8 << 10, &budget, 8 << 10).await.unwrap();
+            assert_eq!(whole.len(), bytes);
+            assert_eq!(buffer.is_unique(), leaves, "{bytes}");
+        }
+    }
 }

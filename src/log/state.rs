@@ -222,14 +222,19 @@ pub(super) struct Shared {
 impl Shared {
     /// Hands work to the writer thread; `false`: it takes none any more.
     pub(super) fn send(&self, command: Command) -> bool {
-        let mut queue = lock(&self.queue);
-        if queue.closed || self.poison.is_cancelled() {
+        let Some(mut queue) = self.open() else {
             return false;
-        }
+        };
         queue.due |= !command.rides() || queue.commands.len() >= COMMANDS_AT_ONCE;
         queue.commands.push(command);
         self.rouse(queue);
         true
+    }
+
+    /// The queue, while the writer thread takes work.
+    fn open(&self) -> Option<MutexGuard<'_, Queue>> {
+        let queue = lock(&self.queue);
+        (!queue.closed && !self.poison.is_cancelled()).then_some(queue)
     }
 
     /// Wakes the writer thread if it sleeps for what there is.
@@ -282,10 +287,7 @@ impl Shared {
             reply,
         };
         let first = {
-            let mut queue = lock(&self.queue);
-            if queue.closed || self.poison.is_cancelled() {
-                return Err(self.why_not());
-            }
+            let mut queue = self.open().ok_or_else(|| self.why_not())?;
             queue.commands.push(append);
             queue.appends += 1;
             queue.appends == 1

@@ -10,19 +10,18 @@
 mod samples;
 
 use std::hint::black_box;
-use std::net::{IpAddr, Ipv4Addr};
 
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
 use hookfan::clock::Timestamp;
-use hookfan::event::{Action, Inbound};
+use hookfan::event::Action;
 use hookfan::expression::{Expression, Scope, Template};
 use hookfan::payload::{DEPTH_MAX, Payload};
 use hookfan::settle::{Outcome, Tried, judge};
 use hookfan::vendor::{Call, Contents, message_of};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderMap;
 
-use samples::{BODY, NOW, config, long_message, sample, table};
+use samples::{BODY, NOW, config, inbound, long_message, proof, sample, table};
 
 fn reading(criterion: &mut Criterion) {
     criterion.bench_function("payload/parse", |bench| {
@@ -40,24 +39,10 @@ fn proving(criterion: &mut Criterion) {
     let config = config();
     let auth = &config.sources.get("signed").expect("in the file").auth;
     let (now, body) = (Timestamp::from_millis(NOW), Bytes::from_static(BODY));
-    let mut headers = HeaderMap::new();
-    for (name, value) in auth.prove("1", &body, now).headers {
-        let name = HeaderName::try_from(name).expect("a header");
-        headers.insert(name, HeaderValue::try_from(value).expect("a header"));
-    }
+    let headers = proof(auth, &body, now);
     criterion.bench_function("verify/hmac", |bench| {
         bench.iter(|| auth.verify(&inbound(&headers, &body), now).expect("proven"))
     });
-}
-
-fn inbound<'a>(headers: &'a HeaderMap, body: &'a Bytes) -> Inbound<'a> {
-    Inbound {
-        tail: None,
-        query: None,
-        headers,
-        body,
-        peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
-    }
 }
 
 fn routing(criterion: &mut Criterion) {

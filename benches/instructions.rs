@@ -16,20 +16,19 @@ mod samples;
 mod way;
 
 use std::hint::black_box;
-use std::net::{IpAddr, Ipv4Addr};
 use std::process::ExitCode;
 
 use bytes::Bytes;
 use hookfan::clock::Timestamp;
-use hookfan::event::{Action, DestinationName, Inbound};
+use hookfan::event::{Action, DestinationName};
 use hookfan::expression::{Expression, Scope, Template};
 use hookfan::log::{Filter, Log};
 use hookfan::payload::{DEPTH_MAX, Payload};
 use hookfan::settle::{Outcome, Settlement, Tried, judge};
 use hookfan::vendor::{Call, Contents};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderMap;
 
-use samples::{BODY, NOW, accepted, config, long_message, open, sample, table};
+use samples::{BODY, NOW, accepted, config, inbound, long_message, open, proof, sample, table};
 use way::way;
 
 /// The name, the N of the first run, and what is done.
@@ -100,23 +99,9 @@ fn verify(times: usize) {
     let config = config();
     let auth = &config.sources.get("signed").expect("in the file").auth;
     let (now, body) = (Timestamp::from_millis(NOW), Bytes::from_static(BODY));
-    let mut headers = HeaderMap::new();
-    for (name, value) in auth.prove("1", &body, now).headers {
-        let name = HeaderName::try_from(name).expect("a header");
-        headers.insert(name, HeaderValue::try_from(value).expect("a header"));
-    }
+    let headers = proof(auth, &body, now);
     for _ in 0..times {
         black_box(auth.verify(&inbound(&headers, &body), now)).expect("proven");
-    }
-}
-
-fn inbound<'a>(headers: &'a HeaderMap, body: &'a Bytes) -> Inbound<'a> {
-    Inbound {
-        tail: None,
-        query: None,
-        headers,
-        body,
-        peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
     }
 }
 

@@ -6,6 +6,7 @@
     reason = "each bench takes its part; one that cannot start has nothing to measure"
 )]
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,8 @@ use hookfan::clock::{Clock, Timestamp};
 use hookfan::config::{Config, load_text};
 use hookfan::decode::Secrets;
 use hookfan::event::{
-    Action, DestinationName, Direction, Event, EventId, EventType, Key, Kind, Owed, SourceName,
+    Action, DestinationName, Direction, Event, EventId, EventType, Inbound, Key, Kind, Owed,
+    SourceName,
 };
 use hookfan::log::{Accepted, Log, Settings};
 use hookfan::message::Message;
@@ -23,6 +25,8 @@ use hookfan::metrics::Metrics;
 use hookfan::payload::{DEPTH_MAX, Payload};
 use hookfan::route::{Route, RouteTable};
 use hookfan::vendor::message_of;
+use hookfan::verify::Auth;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// A chat message as Qiscus posts it, 1.6 KB.
 pub(crate) const BODY: &[u8] =
@@ -145,4 +149,25 @@ pub(crate) fn open(folder: &Path) -> Log {
     let (log, _) = Log::open(settings, Clock::system(), Arc::new(Metrics::new()))
         .expect("a folder of its own");
     log
+}
+
+/// A request with these headers and this body.
+pub(crate) fn inbound<'a>(headers: &'a HeaderMap, body: &'a Bytes) -> Inbound<'a> {
+    Inbound {
+        tail: None,
+        query: None,
+        headers,
+        body,
+        peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
+    }
+}
+
+/// What a sender would prove itself with.
+pub(crate) fn proof(auth: &Auth, body: &Bytes, now: Timestamp) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in auth.prove("1", body, now).headers {
+        let name = HeaderName::try_from(name).expect("a header");
+        headers.insert(name, HeaderValue::try_from(value).expect("a header"));
+    }
+    headers
 }

@@ -374,3 +374,24 @@ fn two_gateways_in_a_ring_stop_at_the_fifth_hop() {
         (dead(&first) + dead(&second) == 1).then_some(())
     });
 }
+
+/// With one processor the runtime has one thread: whatever would wait for
+/// another one would wait for ever.
+#[test]
+fn one_processor_is_enough() {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let allowed = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))
+        .unwrap();
+    let first = allowed.trim().split([',', '-']).next().unwrap();
+    let receiver = Receiver::answering(|_| Reply::Status(200));
+    let mut gateway = Gateway::prepare(&rules(&receiver, "")).under(&["taskset", "-c", first]);
+    gateway.run();
+    for n in 1..=100 {
+        let answer = qiscus(gateway.ingress, &message(n, "room", "hello"));
+        assert_eq!(answer.status, 200);
+    }
+    gateway.drained(Duration::from_secs(20));
+    assert_eq!(gateway.get("/api/v1/events?limit=100").status, 200);
+}

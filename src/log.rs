@@ -41,6 +41,7 @@ mod ledger;
 mod letter;
 mod listed;
 mod look;
+mod news;
 mod parked;
 mod read;
 mod record;
@@ -248,12 +249,14 @@ impl Log {
     ) -> Result<(Self, Recovery), OpenError> {
         let path = settings.data_dir.clone();
         let (writer, recovery) = recover::open(disk, settings, clock, metrics)?;
-        let handle = Arc::new(Handle {
-            shared: Arc::clone(&writer.shared),
-        });
-        writer
+        let shared = Arc::clone(&writer.shared);
+        let carrier = writer
             .start()
             .map_err(|source| OpenError::Io { path, source })?;
+        let handle = Arc::new(Handle {
+            shared,
+            _carrier: carrier,
+        });
         Ok((Self { handle }, recovery))
     }
 

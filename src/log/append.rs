@@ -8,9 +8,10 @@ use std::sync::atomic::Ordering;
 use super::account::Account;
 use super::dead::{DeadError, Letter};
 use super::dedupe::{self, Seen};
+use super::news::Published;
 use super::record::{HEADER, OwedEntry, Tag, size_of, write_event};
 use super::state::Reply;
-use super::writer::{Broken, Published, Writer};
+use super::writer::{Broken, Writer};
 use super::{Accepted, AppendError, Origin, Receipt, Stored, WhenFull, lock};
 use crate::clock::Timestamp;
 use crate::event::{Event, EventId, Offset, Owed, SourceName};
@@ -36,7 +37,7 @@ impl Writer {
             return Ok(());
         }
         match self.take_in(events, origin)? {
-            Ok(receipts) => self.batch.replies.push((reply, receipts)),
+            Ok(receipts) => self.batch.told.receipts.push((reply, receipts)),
             Err(error) => drop(reply.send(Err(error))),
         }
         Ok(())
@@ -243,7 +244,7 @@ impl Writer {
             owed,
             origin,
         });
-        self.batch.events.push(Published {
+        self.batch.told.events.push(Published {
             stored,
             next: self.frame.here(),
             size,

@@ -161,6 +161,8 @@ impl Writer {
     }
 
     pub(super) fn lose(&mut self, account: &Account, segment: u32) -> Result<(), Broken> {
+        // What nobody was told of yet is not lost.
+        self.shared.news.tell();
         let lost = {
             let mut state = lock(&account.state);
             let lost = state.lost_in(segment);
@@ -184,6 +186,7 @@ impl Writer {
     /// written, or before a crash: nobody comes by there again. A new segment
     /// has begun.
     pub(super) fn lose_passed(&mut self, active: u32) -> Result<(), Broken> {
+        self.shared.news.tell();
         for account in self.shared.all_accounts() {
             let passed = lock(&account.state).passed_with_loss(active);
             for segment in passed {

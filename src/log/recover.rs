@@ -351,6 +351,7 @@ impl Fold {
             segments: RwLock::new(self.segments),
             dead,
             tail: tail.0.into(),
+            news: Arc::default(),
             full: false.into(),
             poison: tokio_util::sync::CancellationToken::new(),
             busy_since: 0.into(),

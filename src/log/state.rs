@@ -8,12 +8,14 @@ use std::sync::{
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::account::{Account, UNSYNCED_SETTLEMENTS_ENOUGH};
 use super::dead::DeadLog;
 use super::disk::{Disk, monotonic};
 use super::ledger::Open;
+use super::news::News;
 use super::record::Name;
 use super::segment::{LogId, Met, Segment};
 use super::{Accepted, AppendError, Attempt, Origin, Receipt, Settings, SourceTotals};
@@ -210,6 +212,7 @@ pub(super) struct Shared {
     pub(super) dead: DeadLog,
     /// The end of what is committed.
     pub(super) tail: AtomicU64,
+    pub(super) news: Arc<News>,
     pub(super) full: AtomicBool,
     pub(super) poison: CancellationToken,
     /// Milliseconds since `started`, plus one, when the writer took up its
@@ -413,6 +416,8 @@ const COMMANDS_AT_ONCE: usize = UNSYNCED_SETTLEMENTS_ENOUGH;
 #[derive(Debug)]
 pub(super) struct Handle {
     pub(super) shared: Arc<Shared>,
+    /// Brings the writer's news round.
+    pub(super) _carrier: JoinSet<()>,
 }
 
 impl Drop for Handle {

@@ -8,16 +8,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use tokio::task::JoinSet;
+
 use super::account::{Account, UNSYNCED_SETTLEMENTS_ENOUGH};
 use super::checkpoint::Unfinished;
 use super::dead::Letter;
 use super::dedupe::Dedupe;
 use super::disk::monotonic;
+use super::news::Told;
 use super::record::{Fact, Frame, Retrying};
 use super::retain::WallClock;
 use super::segment::Segment;
-use super::state::{Command, Queue, Reply, Settling, Shared, Sleep};
-use super::{Attempt, Receipt, Stored, lock};
+use super::state::{Command, Queue, Settling, Shared, Sleep};
+use super::{Attempt, lock};
 use crate::clock::Timestamp;
 use crate::event::Offset;
 
@@ -46,20 +49,10 @@ pub(super) struct Active {
     pub(super) allocated: u64,
 }
 
-/// An event on its way to the disk, and then to who wants it.
-#[derive(Debug)]
-pub(super) struct Published {
-    pub(super) stored: Arc<Stored>,
-    pub(super) next: Offset,
-    pub(super) size: u32,
-    /// Accounts with the place of their action among the copies.
-    pub(super) targets: Vec<(Arc<Account>, usize)>,
-}
-
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    pub(super) events: Vec<Published>,
-    pub(super) replies: Vec<(Reply<Vec<Receipt>>, Vec<Receipt>)>,
+    /// What is told when it is durable.
+    pub(super) told: Told,
     /// Settlements that wait for their dead letter.
     pub(super) dying: Vec<(Letter, Settling)>,
     /// Accounts that drop their oldest when over their budget.
@@ -138,9 +131,14 @@ impl Writer {
         }
     }
 
-    /// Starts the thread. It follows the caller's tokio clock, if there is one.
-    pub(super) fn start(mut self) -> io::Result<()> {
+    /// Starts the thread. It follows the caller's tokio clock, if there is one,
+    /// and then a task of that runtime brings its news round, for as long as
+    /// the set lives.
+    pub(super) fn start(mut self) -> io::Result<JoinSet<()>> {
         let runtime = tokio::runtime::Handle::try_current().ok();
+        let carrier = runtime
+            .as_ref()
+            .map(|runtime| self.shared.news.carry(runtime));
         std::thread::Builder::new()
             .name("log".to_owned())
             .spawn(move || {
@@ -159,7 +157,9 @@ impl Writer {
                     }
                 }
                 let guard = self.guard.take();
-                // Drops every reply that is still owed: their askers see the poison.
+                // What is durable is told. Every reply that is still owed is
+                // dropped: their askers see the poison.
+                shared.news.tell();
                 drop(self);
                 drop(guard);
                 let mut queue = lock(&shared.queue);
@@ -171,7 +171,7 @@ impl Writer {
                     let _nobody_waits = waiting.send(());
                 }
             })?;
-        Ok(())
+        Ok(carrier.unwrap_or_default())
     }
 
     fn run(&mut self) -> Result<(), Broken> {
@@ -307,7 +307,7 @@ impl Writer {
         loop {
             self.bury()?;
             self.write_frame()?;
-            let durable = !self.batch.events.is_empty();
+            let durable = !self.batch.told.events.is_empty();
             let many = self
                 .unsynced
                 .values()
@@ -321,7 +321,7 @@ impl Writer {
             self.publish();
             if !self.drop_oldest()? {
                 self.batch.room = None;
-                self.reply();
+                self.shared.news.leave(std::mem::take(&mut self.batch.told));
                 return Ok(());
             }
         }
@@ -367,38 +367,30 @@ impl Writer {
         Ok(())
     }
 
-    /// Brings what is durable now to who wants it.
-    fn publish(&mut self) {
+    /// What is durable now may be read.
+    fn publish(&self) {
         if let Some(active) = &self.active {
             self.shared
                 .tail
                 .store(active.segment.end().0, Ordering::Release);
-        }
-        for published in self.batch.events.drain(..) {
-            for (account, place) in published.targets {
-                if let Some(owed) = published.stored.owed.get(place) {
-                    account.publish(
-                        &published.stored,
-                        published.next,
-                        &owed.action,
-                        published.size,
-                    );
-                }
-            }
-        }
-    }
-
-    fn reply(&mut self) {
-        for (reply, receipts) in self.batch.replies.drain(..) {
-            let _nobody_waits = reply.send(Ok(receipts));
         }
     }
 
     /// Brings accounts with `drop_oldest` back into their budgets. `true`:
     /// there is something to write.
     fn drop_oldest(&mut self) -> Result<bool, Broken> {
+        let over = std::mem::take(&mut self.batch.over);
+        if over.is_empty() {
+            return Ok(false);
+        }
+        self.shared.news.leave(Told {
+            events: std::mem::take(&mut self.batch.told.events),
+            receipts: Vec::new(),
+        });
+        // The oldest may be what no reader has heard of yet.
+        self.shared.news.tell();
         let mut dropped = false;
-        for account in std::mem::take(&mut self.batch.over) {
+        for account in over {
             while super::append::is_over(&account, 0, 0) {
                 let Some(settling) = account.drop_oldest(&self.shared)? else {
                     break;

@@ -13,6 +13,7 @@ impl House {
         let (writer, _) = recover::open(disk, settings, clock, metrics).unwrap();
         let handle = Arc::new(Handle {
             shared: Arc::clone(&writer.shared),
+            _carrier: writer.shared.news.carry(&tokio::runtime::Handle::current()),
         });
         (Log { handle }, writer)
     }
@@ -231,4 +232,43 @@ fn a_wall_clock_that_leapt_is_believed_after_an_hour_in_step() {
         let believed = clock.is_believed(wall, Duration::from_secs(monotonic));
         assert_eq!(believed, expected, "{wall} at {monotonic}");
     }
+}
+
+/// Appends and commits so many, and gives nobody a turn meanwhile.
+fn commit_alone(writer: &mut Writer, count: u64) {
+    for n in 0..count {
+        let (reply, _answer) = oneshot::channel();
+        let events = vec![accepted(event(n), &["a"])];
+        writer.append(events, Origin::Retried, reply).unwrap();
+        writer.commit().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn news_that_waits_to_be_told_is_not_lost() {
+    let house = House::with_segments(1 << 12);
+    let (log, mut writer) = house.unstarted();
+    let mut a = log.subscribe(&name("a"));
+    nothing_more(&mut a).await;
+    commit_alone(&mut writer, 60);
+    assert!(house.segments().len() > 2);
+    assert_eq!(totals(&log, "a"), [60, 0, 0, 0, 60]);
+    deliver(&mut a, 60).await;
+    assert_eq!(totals(&log, "a"), [60, 60, 0, 0, 0]);
+}
+
+#[tokio::test]
+async fn a_budget_holds_before_the_news_is_told() {
+    let house = House::new();
+    let (log, mut writer) = house.unstarted();
+    let budget = Budget {
+        events_max: 3,
+        bytes_max: u64::MAX,
+        when_full: WhenFull::DropOldest,
+    };
+    log.set_budget(&name("a"), budget);
+    let mut a = log.subscribe(&name("a"));
+    nothing_more(&mut a).await;
+    commit_alone(&mut writer, 10);
+    assert_eq!(totals(&log, "a"), [10, 0, 0, 7, 3]);
 }

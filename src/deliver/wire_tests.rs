@@ -225,8 +225,8 @@ fn behaviours() -> Vec<(&'static str, Vec<Step>, &'static str)> {
         ("resets in the body", vec![send("HTTP/1.1 503 No\r\ncontent-length: 10\r\n\r\nabc"), Reset], "5xx"),
         ("204 with a body", vec![send("HTTP/1.1 204 No Content\r\ncontent-length: 5\r\n\r\nhello"), Hang], "2xx"),
         ("a gzip bomb", vec![send("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\n\r\n\u{1f}"), Flood(vec![0; 4096])], "2xx"),
-        ("a Retry-After of ten years", vec![send("HTTP/1.1 429 Slow\r\nretry-after: 315360000\r\ncontent-length: 0\r\n\r\n")], "429"),
-        ("a Retry-After of NaN", vec![send("HTTP/1.1 503 No\r\nretry-after: NaN\r\ncontent-length: 0\r\n\r\n")], "5xx"),
+        ("a Retry-After of ten years", vec![send("HTTP/1.1 429 Slow\r\nretry-after: 315360000\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")], "429"),
+        ("a Retry-After of NaN", vec![send("HTTP/1.1 503 No\r\nretry-after: NaN\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")], "5xx"),
     ]
 }
 

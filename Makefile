@@ -6,13 +6,13 @@ DENY := $(TOOLS)/bin/cargo-deny
 SCHEMATHESIS := $(TOOLS)/schemathesis/bin/schemathesis
 BINARIES := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: demo test fmt lint deny unit doc browser bench bench-parts instructions bench-e2e bench-tools bench-report \
-	proof acme deploy package alerts proxies api clean
+.PHONY: demo test fmt lint deny unit doc browser bench bench-parts instructions pages bench-e2e bench-tools bench-report \
+	proof proof-report acme deploy package alerts proxies api clean
 
 demo: ## build, run the main job against emulators, show where to look
 	$(CARGO) run --release --locked -- demo $(DEMO)
 
-test: fmt lint unit instructions doc deny ## everything CI runs
+test: fmt lint unit instructions pages doc deny ## everything CI runs
 
 fmt:
 	$(CARGO) fmt --check
@@ -48,7 +48,11 @@ bench-parts: ## criterion, and instructions of the optimised build; figures for 
 COUNTED := --config "target.'cfg(all())'.runner = 'benches/instructions.py'"
 
 instructions: ## what each part of the hot path costs, held against benches/instructions.json
+	@command -v python3 >/dev/null || { echo "no python3: instructions are not counted"; exit 0; }; \
 	$(CARGO) bench --locked --profile dev --bench instructions $(COUNTED) -- $(COUNT)
+
+pages: ## docs/proof.md is what its figures say
+	@command -v python3 >/dev/null || { echo "no python3: docs/proof.md is not made again"; exit 0; }; tests/proof/report.py --check
 
 bench-e2e: bench-tools ## the gateway beside other systems; BENCH=--quick is a look of three minutes
 	$(CARGO) build --release --locked
@@ -71,12 +75,20 @@ $(SCHEMATHESIS):
 	python3 -m venv $(TOOLS)/schemathesis
 	$(TOOLS)/schemathesis/bin/pip install --quiet schemathesis==4.32.5
 
-proof: ## the long forms: an hour or so
-	HOOKFAN_KILL_CYCLES=200 HOOKFAN_STOP_CYCLES=50 HOOKFAN_ORDER_ROOMS=1000 HOOKFAN_ORDER_EVENTS=100 \
+# Where the long proofs leave their figures; `proof-report` makes docs/proof.md of them.
+PROOF := $(abspath $(BINARIES))/proof
+PROVING := HOOKFAN_PROOF_DIR=$(PROOF) HOOKFAN_COMMIT=$$(git describe --always --dirty 2>/dev/null || echo unknown)
+
+proof: ## the long forms: two hours or so
+	$(PROVING) HOOKFAN_KILL_CYCLES=1000 HOOKFAN_STOP_CYCLES=100 HOOKFAN_ORDER_ROOMS=10000 HOOKFAN_ORDER_EVENTS=100 \
 	HOOKFAN_DISK_CYCLES=100 HOOKFAN_ISOLATION_RATE_EVENTS=20000 HOOKFAN_BACKLOG_EVENTS=1000000 \
-	HOOKFAN_RELOADS=1000 HOOKFAN_STRANGERS=2000 HOOKFAN_DIXA_USERS=200 HOOKFAN_DIXA_MESSAGES=20 HOOKFAN_DIXA_RATE=2000 \
+	HOOKFAN_FANOUT_EVENTS=10000 HOOKFAN_DEAD_LETTERS=100000 HOOKFAN_RELOADS=1000 HOOKFAN_ROTATIONS=500 \
+	HOOKFAN_STRANGERS=2000 HOOKFAN_SERIES=100000 HOOKFAN_DIXA_USERS=200 HOOKFAN_DIXA_MESSAGES=20 HOOKFAN_DIXA_RATE=2000 \
 	HOOKFAN_QUIQ_CONVERSATIONS=500 HOOKFAN_QUIQ_MESSAGES=50 HOOKFAN_BRIDGE_MESSAGES=1000 \
-	$(CARGO) test --release --locked --test suite -- faults e2e::bridge --test-threads=1 --nocapture
+	$(CARGO) test --release --locked --test suite -- $(or $(PROVE),faults e2e::bridge) --test-threads=1 --nocapture
+
+proof-report: ## docs/proof.md from what the proofs found last
+	tests/proof/report.py --collect $(PROOF)
 
 acme: ## certificates from Let's Encrypt's test server on loopback; needs pebble (apt-get install pebble)
 	$(CARGO) build --locked

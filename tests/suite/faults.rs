@@ -5,6 +5,7 @@
 mod backlog;
 mod disk;
 mod dixa;
+mod fanout;
 mod isolation;
 mod kill;
 mod order;

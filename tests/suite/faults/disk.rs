@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::support::gateway::Gateway;
+use crate::support::proof::Proof;
 use crate::support::receiver::Receiver;
 use crate::support::sender::{message, qiscus};
 use crate::support::{eventually, scale};
@@ -77,6 +78,7 @@ fn a_full_disk_refuses_goes_on_delivering_and_recovers_by_itself() {
         status
     };
     let cycles = scale("HOOKFAN_DISK_CYCLES", 5);
+    let proof = Proof::of("full-disk");
     for cycle in 0..cycles {
         for number in 0..20 {
             assert_eq!(post(&gateway, cycle, number), 200, "{}", gateway.log());
@@ -106,10 +108,12 @@ fn a_full_disk_refuses_goes_on_delivering_and_recovers_by_itself() {
         "an acknowledged event was lost"
     );
     assert_eq!(gateway.stop().code(), Some(0), "{}", gateway.log());
-    println!(
-        "{cycles} times full and free: {} acknowledged, 0 lost",
-        acknowledged.len()
-    );
+    proof.found(serde_json::json!({
+        "times full and free": cycles,
+        "acknowledged": acknowledged.len(),
+        "lost": 0,
+        "restarts": 0,
+    }));
 }
 
 /// F23: one process a folder.

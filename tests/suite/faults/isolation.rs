@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::support::gateway::Gateway;
+use crate::support::proof::Proof;
 use crate::support::receiver::{Receiver, Reply};
 use crate::support::sender::{Load, message, qiscus};
 use crate::support::{eventually, scale};
@@ -66,6 +67,7 @@ fn the_rate_beside_bad_destinations_is_the_rate_without_them() {
     if count == 0 {
         return;
     }
+    let proof = Proof::of("isolation");
     let run = |bad: bool| {
         let healthy = Receiver::start();
         let hanging = Receiver::answering(|_| Reply::Hang);
@@ -113,16 +115,19 @@ fn the_rate_beside_bad_destinations_is_the_rate_without_them() {
     }
     rates.sort_by(f64::total_cmp);
     tails.sort_by(f64::total_cmp);
-    println!(
-        "median ratio of rates {:.3}, of accept p99 {:.3}",
-        rates[1], tails[1]
-    );
     assert!(rates[1] >= 0.95, "rate {:.3} of the rate alone", rates[1]);
     assert!(
         tails[1] <= 1.2,
         "accept p99 {:.3} times the p99 alone",
         tails[1]
     );
+    let thousandths = |ratio: f64| (ratio * 1000.0).round() / 1000.0;
+    proof.found(serde_json::json!({
+        "pairs of runs": rates.len(),
+        "events of each run": count,
+        "rate beside bad ones / alone, median": thousandths(rates[1]),
+        "answer p99 beside bad ones / alone, median": thousandths(tails[1]),
+    }));
 }
 
 /// One stuck conversation blocks itself only.

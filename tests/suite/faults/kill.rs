@@ -5,8 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use serde_json::json;
+
 use crate::support::gateway::Gateway;
 use crate::support::http::Request;
+use crate::support::proof::Proof;
 use crate::support::receiver::{Receiver, Reply};
 use crate::support::sender::Load;
 use crate::support::{eventually, scale};
@@ -37,6 +40,8 @@ pub fn text_of(request: &Request) -> String {
 #[test]
 fn a_kill_loses_nothing_acknowledged_and_repeats_little() {
     let cycles = scale("HOOKFAN_KILL_CYCLES", 12);
+    let proof = Proof::of("kill");
+    let mut repeated = Vec::new();
     let flaky = Arc::new(AtomicUsize::new(0));
     let turn = Arc::clone(&flaky);
     let receivers = [
@@ -94,20 +99,26 @@ fn a_kill_loses_nothing_acknowledged_and_repeats_little() {
         );
         let row = gateway.destination(name);
         assert_eq!(row["owed"], row["delivered"], "{name}: {row}");
-        println!(
-            "{name}: {} acknowledged, 0 lost, {repeats} repeats in {cycles} kills",
-            acknowledged.len()
-        );
+        repeated.push(repeats);
     }
+    proof.found(json!({
+        "kills": cycles,
+        "acknowledged": acknowledged.len(),
+        "lost": 0,
+        "repeats at each destination": repeated,
+        "repeats allowed": cycles * (8 + 64),
+    }));
 }
 
 /// X15: a stop under load repeats nothing where destinations answer in time.
 #[test]
 fn a_stop_under_load_loses_and_repeats_nothing() {
+    let proof = Proof::of("stop");
+    let stops = scale("HOOKFAN_STOP_CYCLES", 4);
     let receivers = [Receiver::start(), Receiver::start(), Receiver::start()];
     let mut gateway = Gateway::start(&rules(&[&receivers[0], &receivers[1], &receivers[2]]));
     let load = Load::start(gateway.ingress, "stop", 8, 4, None);
-    for _ in 0..scale("HOOKFAN_STOP_CYCLES", 4) {
+    for _ in 0..stops {
         let enough = load.count() + 200;
         eventually("progress", Duration::from_secs(30), || {
             (load.count() >= enough).then_some(())
@@ -128,4 +139,7 @@ fn a_stop_under_load_loses_and_repeats_nothing() {
             "an acknowledged event was lost"
         );
     }
+    proof.found(
+        json!({"stops": stops, "acknowledged": acknowledged.len(), "lost": 0, "repeats": 0}),
+    );
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::support::gateway::Gateway;
 use crate::support::http::Connection;
+use crate::support::proof::Proof;
 use crate::support::receiver::{Receiver, Reply};
 use crate::support::scale;
 use crate::support::sender::{message, signed};
@@ -17,6 +18,7 @@ use super::kill::text_of;
 fn a_conversation_stays_in_order_under_failures_and_kills() {
     let rooms = scale("HOOKFAN_ORDER_ROOMS", 60);
     let each = scale("HOOKFAN_ORDER_EVENTS", 20);
+    let proof = Proof::of("order");
     let mut dice = 7_u64;
     let receiver = Receiver::answering(move |_| {
         dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -79,5 +81,12 @@ fn a_conversation_stays_in_order_under_failures_and_kills() {
         }
     });
     assert_eq!(arrived_at_all, rooms * each, "every event arrived");
-    println!("{rooms} conversations x {each} events, 20 % failures, 3 kills: 0 inversions");
+    proof.found(serde_json::json!({
+        "conversations": rooms,
+        "events of each": each,
+        "attempts that fail, %": 20,
+        "kills": 3,
+        "inversions": 0,
+        "lost": 0,
+    }));
 }

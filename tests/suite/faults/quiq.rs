@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::e2e::emulators::Emulated;
 use crate::support::gateway::Gateway;
 use crate::support::http::Connection;
+use crate::support::proof::Proof;
 use crate::support::receiver::Receiver;
 use crate::support::scale;
 
@@ -52,6 +53,7 @@ fn snapshot(conversation: usize, shown: usize, envelope: &str) -> Vec<u8> {
 fn each_message_of_a_growing_conversation_goes_once_in_order_and_to_the_right_user() {
     let conversations = scale("HOOKFAN_QUIQ_CONVERSATIONS", 20);
     let each = scale("HOOKFAN_QUIQ_MESSAGES", 12);
+    let proof = Proof::of("quiq");
     let emulator = Emulated::start(Endpoint::Dimension, KEY, Faults::default());
     let receiver = Receiver::start();
     let rules = format!(
@@ -112,7 +114,10 @@ fn each_message_of_a_growing_conversation_goes_once_in_order_and_to_the_right_us
         assert_eq!(incoming, is_customers(number), "{}", arrived.request.target);
     }
     assert!(next.values().all(|reached| *reached == each), "{next:?}");
-    println!(
-        "{conversations} conversations growing to {each} messages, each snapshot twice and out of order, a kill: each message once and in order"
-    );
+    proof.found(serde_json::json!({
+        "conversations": conversations,
+        "messages of each": each,
+        "kills": 1,
+        "messages missing, twice or out of order": 0,
+    }));
 }

@@ -6,8 +6,10 @@ use std::os::unix::fs::symlink;
 use std::time::{Duration, Instant};
 
 use crate::support::gateway::Gateway;
+use crate::support::http::ask;
+use crate::support::proof::Proof;
 use crate::support::receiver::Receiver;
-use crate::support::sender::{Load, message, qiscus};
+use crate::support::sender::{Load, QISCUS_TOKEN, message, qiscus, signed_with};
 use crate::support::{eventually, scale};
 
 use super::kill::text_of;
@@ -154,6 +156,7 @@ fn a_hangup_reloads_and_an_address_needs_a_restart() {
 #[test]
 fn a_storm_of_reloads_loses_nothing_and_leaks_nothing() {
     let reloads = scale("HOOKFAN_RELOADS", 60);
+    let proof = Proof::of("reload");
     let receiver = Receiver::start();
     let gateway = Gateway::start(&rules(&receiver, "start"));
     let load = Load::start(
@@ -202,10 +205,14 @@ fn a_storm_of_reloads_loses_nothing_and_leaks_nothing() {
         acknowledged.iter().all(|text| arrived.contains(text)),
         "an acknowledged event was lost"
     );
-    println!(
-        "{reloads} reloads, half invalid: {} acknowledged, 0 lost, descriptors {descriptors} -> {after}",
-        acknowledged.len()
-    );
+    proof.found(serde_json::json!({
+        "reloads, half of them invalid": reloads,
+        "acknowledged": acknowledged.len(),
+        "lost": 0,
+        "refused": 0,
+        "descriptors before": descriptors,
+        "descriptors after": after,
+    }));
 }
 
 /// X10: reloading between two secrets in a loop while unsigned webhooks come:
@@ -228,9 +235,7 @@ fn no_moment_of_a_reload_takes_an_unsigned_webhook() {
             }
         });
         while !reloading.is_finished() {
-            let answer =
-                crate::support::http::ask(gateway.ingress, "POST", "/hooks/qiscus", &[], &body)
-                    .unwrap();
+            let answer = ask(gateway.ingress, "POST", "/hooks/qiscus", &[], &body).unwrap();
             assert_eq!(answer.status, 401);
         }
     });
@@ -278,4 +283,68 @@ fn a_changed_destination_is_live_at_once() {
         };
         assert!(seen, "variant {number}: {request:?}");
     }
+}
+
+/// D3: a secret is replaced while its old owner still sends: nobody who is right
+/// is refused, and a second after the old one has left the file, it proves
+/// nothing any more.
+#[test]
+fn a_secret_is_replaced_under_load_and_the_old_one_is_worth_nothing() {
+    let rotations = scale("HOOKFAN_ROTATIONS", 20);
+    let proof = Proof::of("rotation");
+    let receiver = Receiver::start();
+    let gateway = Gateway::start(&rules(&receiver, "in"));
+    gateway.secret("new-token", "another-signature-token-0123456789");
+    let plain = gateway.text(&rules(&receiver, "in"));
+    let secrets = |names: &[&str]| {
+        let files: Vec<String> = names
+            .iter()
+            .map(|name| format!("{{ file = \"{name}\" }}"))
+            .collect();
+        let listed = format!("secrets = [{}]", files.join(", "));
+        let text = plain.replace("secret = { file = \"qiscus-token\" }", &listed);
+        assert_ne!(text, plain);
+        std::fs::write(gateway.file(), text).unwrap();
+        let answer = gateway.post("/api/v1/reload", &serde_json::json!({}));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    };
+    let post = |token: &str, id: &str| {
+        let body = message(1, id, id);
+        let headers = signed_with(token, &body);
+        let answer = ask(gateway.ingress, "POST", "/hooks/qiscus", &headers, &body);
+        answer.unwrap().status
+    };
+    let new = "another-signature-token-0123456789";
+    assert_eq!(post(new, "too-soon"), 401);
+    let load = Load::start(
+        gateway.ingress,
+        "turn",
+        4,
+        4,
+        Some(Duration::from_millis(4)),
+    );
+    for number in 0..rotations {
+        secrets(&["qiscus-token", "new-token"]);
+        assert_eq!(post(new, &format!("first-{number}")), 200);
+        secrets(&["new-token", "qiscus-token"]);
+        assert_eq!(post(new, &format!("second-{number}")), 200);
+    }
+    let refused = load.refused.load(std::sync::atomic::Ordering::Relaxed);
+    let acknowledged = load.finish().len();
+    assert_eq!(refused, 0, "a sender who was right was refused");
+    secrets(&["new-token"]);
+    let began = Instant::now();
+    eventually(
+        "the old secret to be refused",
+        Duration::from_secs(1),
+        || (post(QISCUS_TOKEN, "late") == 401).then_some(()),
+    );
+    let retired = began.elapsed();
+    assert_eq!(post(new, "right"), 200);
+    proof.found(serde_json::json!({
+        "replacements": rotations,
+        "acknowledged": acknowledged,
+        "right and refused": refused,
+        "the old one refused after, ms": retired.as_millis() as u64,
+    }));
 }

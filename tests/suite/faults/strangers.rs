@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::gateway::Gateway;
 use crate::support::http::raw;
+use crate::support::proof::Proof;
 use crate::support::sender::{Load, message, qiscus, signed};
 use crate::support::{eventually, scale};
 
@@ -100,6 +101,7 @@ fn outlast(gateway: &Gateway, mode: Mode, each: usize) -> u64 {
 #[test]
 fn slow_and_silent_connections_are_closed_and_nobody_else_notices() {
     let each = scale("HOOKFAN_STRANGERS", 100);
+    let proof = Proof::of("strangers");
     let mut gateway = Gateway::prepare(RULES);
     gateway.run();
     let before = gateway.resident();
@@ -136,11 +138,14 @@ fn slow_and_silent_connections_are_closed_and_nobody_else_notices() {
         served > 50 && refused == 0,
         "{served} served, {refused} refused"
     );
-    println!(
-        "{each} strangers of each of 5 modes closed; {} MiB more; {served} legitimate served, p99 {:?}",
-        grown >> 20,
-        latencies[latencies.len() * 99 / 100]
-    );
+    proof.found(serde_json::json!({
+        "strangers of each of five kinds": each,
+        "closed in time, %": 100,
+        "memory more, MiB": grown >> 20,
+        "legitimate served": served,
+        "legitimate refused": refused,
+        "legitimate p99, ms": latencies[latencies.len() * 99 / 100].as_millis() as u64,
+    }));
 }
 
 /// C8: out of descriptors, the gateway neither dies nor stops syncing; it
@@ -351,11 +356,23 @@ fn strangers_words_make_no_series() {
     };
     assert_eq!(post("/hooks/open", "first"), 200);
     assert_eq!(post("/hooks/nobody", "first"), 404);
+    let proof = Proof::of("series");
+    let words = scale("HOOKFAN_SERIES", 300);
     let series = |text: &str| text.lines().filter(|line| !line.starts_with('#')).count();
     let before = series(&gateway.get("/metrics").text());
-    for number in 0..300 {
+    for number in 0..words {
         assert_eq!(post("/hooks/open", &format!("type-{number}")), 200);
         assert_eq!(post(&format!("/hooks/nobody-{number}"), "x"), 404);
     }
-    assert_eq!(series(&gateway.get("/metrics").text()), before);
+    let began = Instant::now();
+    let scrape = gateway.get("/metrics").text();
+    let took = began.elapsed();
+    assert_eq!(series(&scrape), before);
+    assert!(scrape.len() <= 1 << 20, "{} bytes", scrape.len());
+    proof.found(serde_json::json!({
+        "different types and paths": 2 * words,
+        "new series": 0,
+        "a scrape, ms": took.as_millis() as u64,
+        "a scrape, KiB": scrape.len() / 1024,
+    }));
 }

@@ -36,6 +36,7 @@ pub struct Receiver {
     arrived: Arc<Mutex<Vec<Arrived>>>,
     script: Arc<Mutex<Box<Script>>>,
     stopped: Arc<AtomicBool>,
+    remembers: Arc<AtomicBool>,
     pub connections: Arc<AtomicU64>,
 }
 
@@ -52,8 +53,10 @@ impl Receiver {
             arrived: Arc::default(),
             script: Arc::new(Mutex::new(Box::new(script))),
             stopped: Arc::default(),
+            remembers: Arc::new(AtomicBool::new(true)),
             connections: Arc::default(),
         };
+        let remembers = Arc::clone(&receiver.remembers);
         let (arrived, script) = (Arc::clone(&receiver.arrived), Arc::clone(&receiver.script));
         let (stopped, connections) = (
             Arc::clone(&receiver.stopped),
@@ -66,9 +69,18 @@ impl Receiver {
                 }
                 connections.fetch_add(1, Ordering::Relaxed);
                 let (arrived, script) = (Arc::clone(&arrived), Arc::clone(&script));
-                std::thread::spawn(move || serve(stream, &arrived, &script));
+                let remembers = Arc::clone(&remembers);
+                std::thread::spawn(move || serve(stream, &arrived, &script, &remembers));
             }
         });
+        receiver
+    }
+
+    /// As `answering`, and nothing is kept of what arrives: for so many
+    /// requests that the script counts them itself.
+    pub fn counting(script: impl FnMut(&Request) -> Reply + Send + 'static) -> Self {
+        let receiver = Self::answering(script);
+        receiver.remembers.store(false, Ordering::Relaxed);
         receiver
     }
 
@@ -112,7 +124,12 @@ impl Drop for Receiver {
     }
 }
 
-fn serve(stream: TcpStream, arrived: &Mutex<Vec<Arrived>>, script: &Mutex<Box<Script>>) {
+fn serve(
+    stream: TcpStream,
+    arrived: &Mutex<Vec<Arrived>>,
+    script: &Mutex<Box<Script>>,
+    remembers: &AtomicBool,
+) {
     let _only_slower = stream.set_nodelay(true);
     let mut stream = BufReader::new(stream);
     while let Ok(Some(request)) = read_request(&mut stream) {
@@ -122,11 +139,13 @@ fn serve(stream: TcpStream, arrived: &Mutex<Vec<Arrived>>, script: &Mutex<Box<Sc
             Reply::Status(status) | Reply::Full(status, ..) => *status,
             Reply::Hang | Reply::Raw(_) => 0,
         };
-        arrived.lock().unwrap().push(Arrived {
-            request,
-            at,
-            status,
-        });
+        if remembers.load(Ordering::Relaxed) {
+            arrived.lock().unwrap().push(Arrived {
+                request,
+                at,
+                status,
+            });
+        }
         let answer = match reply {
             Reply::Status(status) => {
                 format!("HTTP/1.1 {status} X\r\ncontent-length: 2\r\n\r\nok").into_bytes()

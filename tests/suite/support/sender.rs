@@ -16,7 +16,12 @@ pub const QISCUS_TOKEN: &str = "qiscus-test-signature-token";
 
 /// The headers Qiscus sends with a body.
 pub fn signed(body: &[u8]) -> Vec<(String, String)> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(QISCUS_TOKEN.as_bytes()).unwrap();
+    signed_with(QISCUS_TOKEN, body)
+}
+
+/// The same by another secret.
+pub fn signed_with(token: &str, body: &[u8]) -> Vec<(String, String)> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(token.as_bytes()).unwrap();
     mac.update(body);
     vec![
         ("content-type".to_owned(), "application/json".to_owned()),

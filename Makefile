@@ -7,7 +7,7 @@ SCHEMATHESIS := $(TOOLS)/schemathesis/bin/schemathesis
 BINARIES := $(or $(CARGO_TARGET_DIR),target)
 
 .PHONY: demo test fmt lint deny unit doc browser bench bench-parts instructions pages bench-e2e bench-tools bench-report \
-	proof proof-report acme deploy package alerts proxies api clean
+	proof fuzz mutants advisories proof-report acme deploy package alerts proxies api clean
 
 demo: ## build, run the main job against emulators, show where to look
 	$(CARGO) run --release --locked -- demo $(DEMO)
@@ -86,6 +86,15 @@ proof: ## the long forms: two hours or so
 	HOOKFAN_STRANGERS=2000 HOOKFAN_SERIES=100000 HOOKFAN_DIXA_USERS=200 HOOKFAN_DIXA_MESSAGES=20 HOOKFAN_DIXA_RATE=2000 \
 	HOOKFAN_QUIQ_CONVERSATIONS=500 HOOKFAN_QUIQ_MESSAGES=50 HOOKFAN_BRIDGE_MESSAGES=1000 \
 	$(CARGO) test --release --locked --test suite -- $(or $(PROVE),faults e2e::bridge) --test-threads=1 --nocapture
+
+fuzz: ## bytes of anybody for every reader, a minute each (cargo-fuzz; FUZZ="--seconds 3600")
+	$(PROVING) tests/fuzz/run.py $(FUZZ)
+
+mutants: ## one change at a time where nothing may be wrong, and a test must notice: hours (cargo-mutants)
+	$(PROVING) tests/proof/mutants.py $(MUTANTS)
+
+advisories: $(DENY) ## every dependency against RustSec's advisories; ADVISORIES=folder of a stored clone, else it is fetched
+	$(PROVING) tests/proof/advisories.py $(DENY) $(ADVISORIES)
 
 proof-report: ## docs/proof.md from what the proofs found last
 	tests/proof/report.py --collect $(PROOF)

@@ -37,6 +37,8 @@ mod peer;
 mod quiet;
 mod rate;
 mod server;
+#[cfg(any(test, fuzzing))]
+pub mod strange;
 mod timer;
 mod tls;
 mod wire;

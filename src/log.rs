@@ -51,6 +51,8 @@ mod room;
 mod seen;
 mod segment;
 mod state;
+#[cfg(any(test, fuzzing))]
+pub mod strange;
 mod subscription;
 #[cfg(test)]
 mod tests;

@@ -100,7 +100,7 @@ impl Checkpoint {
         Ok(Self::parse(&bytes))
     }
 
-    fn parse(bytes: &[u8]) -> Found {
+    pub(super) fn parse(bytes: &[u8]) -> Found {
         let Some((covered, crc)) = bytes
             .len()
             .checked_sub(4)

@@ -41,7 +41,7 @@ pub(super) enum Tag {
 }
 
 impl Tag {
-    const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Names,
         Self::Event,
         Self::Group,

@@ -6,6 +6,7 @@ mod backlog;
 mod disk;
 mod dixa;
 mod fanout;
+mod fuzz;
 mod isolation;
 mod kill;
 mod order;

@@ -1,0 +1,9 @@
+//! Every vendor's webhooks.
+
+#![no_main]
+
+#[allow(dead_code)]
+#[path = "../targets.rs"]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| targets::vendor(input));

@@ -51,9 +51,9 @@ function total(root, status) {
     [
       "accepted",
       rate(sum(status.sources, "rate")),
-      `${count(sum(status.sources, "accepted"))} events since the log began`,
+      `${things(sum(status.sources, "accepted"), "event")} since the log began`,
     ],
-    ["delivered", rate(sum(status.destinations, "rate")), `${count(sum(status.destinations, "delivered"))} copies`],
+    ["delivered", rate(sum(status.destinations, "rate")), things(sum(status.destinations, "delivered"), "copy", "copies")],
     [
       "waiting",
       count(sum(status.destinations, "pending")),

@@ -7,7 +7,7 @@ SCHEMATHESIS := $(TOOLS)/schemathesis/bin/schemathesis
 BINARIES := $(or $(CARGO_TARGET_DIR),target)
 
 .PHONY: demo test fmt lint deny unit doc browser bench bench-parts instructions pages bench-e2e bench-tools bench-report \
-	proof fuzz mutants advisories proof-report acme deploy package alerts proxies api clean
+	proof hostile fuzz mutants advisories proof-report acme deploy package alerts proxies api clean
 
 demo: ## build, run the main job against emulators, show where to look
 	$(CARGO) run --release --locked -- demo $(DEMO)
@@ -86,6 +86,11 @@ proof: ## the long forms: two hours or so
 	HOOKFAN_STRANGERS=2000 HOOKFAN_SERIES=100000 HOOKFAN_DIXA_USERS=200 HOOKFAN_DIXA_MESSAGES=20 HOOKFAN_DIXA_RATE=2000 \
 	HOOKFAN_QUIQ_CONVERSATIONS=500 HOOKFAN_QUIQ_MESSAGES=50 HOOKFAN_BRIDGE_MESSAGES=1000 \
 	$(CARGO) test --release --locked --test suite -- $(or $(PROVE),faults e2e::bridge) --test-threads=1 --nocapture
+
+hostile: ## strangers with the tools of others: six minutes (Debian's slowhttptest, nginx, haproxy)
+	$(CARGO) build --release --locked
+	$(PROVING) tests/proof/hostile.py $(BINARIES)/release/hookfan smuggling
+	$(PROVING) tests/proof/hostile.py $(BINARIES)/release/hookfan slow
 
 fuzz: ## bytes of anybody for every reader, a minute each (cargo-fuzz; FUZZ="--seconds 3600")
 	$(PROVING) tests/fuzz/run.py $(FUZZ)

@@ -163,6 +163,9 @@ def slow(stage: Stage, connections: int, seconds: int) -> dict:
             time.sleep(0.2)
         reader.join()
         text = re.sub(r"\x1b\[[0-9;]*m", "", "".join(told))
+        # It ends by itself when it sees that none is left.
+        if let_go is None and (ended := re.search(r"ended on (\d+)th second\s+Exit status: No open", text)):
+            let_go = int(ended[1])
         available = re.findall(r"service available:\s+(\w+)", text)
         p99 = sender.p99()
         figures |= {

@@ -311,7 +311,10 @@ fn a_server_that_is_not_there_yet_is_waited_for() {
     let failures = || gateway.log().matches("tls.certificate_failed").count();
     eventually("the failure", PATIENCE, || (failures() > 0).then_some(()));
     assert_eq!(gateway.get("/readyz").status, 200);
-    let told = standing(&gateway)["last_failure"]["detail"].to_string();
+    let told = eventually("the failure to be told", PATIENCE, || {
+        let standing = standing(&gateway);
+        Some(standing["last_failure"]["detail"].as_str()?.to_owned())
+    });
     assert!(told.contains("refused"), "{told}");
     let listener = TcpListener::bind(address).unwrap();
     let acme = Acme::on(listener, Look::Tls(gateway.ingress), LONG);

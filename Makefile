@@ -7,7 +7,7 @@ SCHEMATHESIS := $(TOOLS)/schemathesis/bin/schemathesis
 BINARIES := $(or $(CARGO_TARGET_DIR),target)
 
 .PHONY: demo test fmt lint deny unit doc browser bench bench-parts instructions pages bench-e2e bench-tools bench-report \
-	proof hostile fuzz mutants advisories proof-report acme deploy package alerts proxies api clean
+	proof proof-faults power sync-eio hostile fuzz mutants advisories proof-report acme deploy package alerts proxies api clean
 
 demo: ## build, run the main job against emulators, show where to look
 	$(CARGO) run --release --locked -- demo $(DEMO)
@@ -79,13 +79,32 @@ $(SCHEMATHESIS):
 PROOF := $(abspath $(BINARIES))/proof
 PROVING := HOOKFAN_PROOF_DIR=$(PROOF) HOOKFAN_COMMIT=$$(git describe --always --dirty 2>/dev/null || echo unknown)
 
-proof: ## the long forms: two hours or so
+proof: ## the long forms, one after the other: a night (as root, for the power cuts)
+	$(MAKE) proof-faults hostile fuzz advisories
+	$(MAKE) power FS=ext4 CUTS=2000
+	$(MAKE) power FS=xfs CUTS=500
+	$(MAKE) power FS=ext4 CUTS=60 TWIN=skip
+	$(MAKE) sync-eio
+	$(MAKE) sync-eio ROUNDS=1 TWIN=retry
+	$(MAKE) mutants
+
+proof-faults: ## the fault tests in their long forms: two hours or so; PROVE=faults::kill is one of them
 	$(PROVING) HOOKFAN_KILL_CYCLES=1000 HOOKFAN_STOP_CYCLES=100 HOOKFAN_ORDER_ROOMS=10000 HOOKFAN_ORDER_EVENTS=100 \
 	HOOKFAN_DISK_CYCLES=100 HOOKFAN_ISOLATION_RATE_EVENTS=20000 HOOKFAN_BACKLOG_EVENTS=1000000 \
 	HOOKFAN_FANOUT_EVENTS=10000 HOOKFAN_DEAD_LETTERS=100000 HOOKFAN_RELOADS=1000 HOOKFAN_ROTATIONS=500 \
 	HOOKFAN_STRANGERS=2000 HOOKFAN_SERIES=100000 HOOKFAN_DIXA_USERS=200 HOOKFAN_DIXA_MESSAGES=20 HOOKFAN_DIXA_RATE=2000 \
 	HOOKFAN_QUIQ_CONVERSATIONS=500 HOOKFAN_QUIQ_MESSAGES=50 HOOKFAN_BRIDGE_MESSAGES=1000 \
 	$(CARGO) test --release --locked --test suite -- $(or $(PROVE),faults e2e::bridge) --test-threads=1 --nocapture
+
+power: ## power cuts under the real gateway, on ext4 or XFS (as root; needs Debian packages, and says which)
+	$(CARGO) build --release --locked
+	$(PROVING) $(RELEASED) tests/power/power cuts --fs $(or $(FS),ext4) --cuts $(or $(CUTS),200) $(if $(TWIN),--twin $(TWIN)) $(if $(SEED),--seed $(SEED))
+
+sync-eio: ## a disk that fails once, on both file systems (the same needs)
+	$(CARGO) build --release --locked
+	$(PROVING) $(RELEASED) tests/power/power eio --rounds $(or $(ROUNDS),5) $(if $(TWIN),--twin $(TWIN)) $(if $(SEED),--seed $(SEED))
+
+RELEASED := HOOKFAN_BINARY=$(BINARIES)/release/hookfan
 
 hostile: ## strangers with the tools of others: six minutes (Debian's slowhttptest, nginx, haproxy)
 	$(CARGO) build --release --locked

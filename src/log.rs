@@ -56,6 +56,7 @@ pub mod strange;
 mod subscription;
 #[cfg(test)]
 mod tests;
+mod walk;
 mod words;
 mod writer;
 

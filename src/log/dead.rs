@@ -14,7 +14,8 @@ pub(super) use super::letter::Letter;
 use super::listed::{DeadSegment, Index};
 pub(super) use super::listed::{Doubt, Looked, Span};
 use super::record::{Frame, In, Tag};
-use super::segment::{self, FIRST, FORMAT, Header, LogId, Met, Segment, write_zeros};
+use super::segment::{self, FIRST, FORMAT, Header, LogId, Segment, write_zeros};
+use super::walk::Met;
 use super::{Filter, lock};
 use crate::clock::Timestamp;
 use crate::event::{DestinationName, Offset};
@@ -118,7 +119,7 @@ impl DeadLog {
             loaded.quarantined_bytes += length;
             return Ok(());
         }
-        let segment = Arc::new(Segment::new(id, file, log, length));
+        let segment = Arc::new(Segment::found(id, file, log, length));
         let end = u32::try_from(length).unwrap_or(u32::MAX);
         segment.set_end(end);
         index.segments.insert(
@@ -130,7 +131,7 @@ impl DeadLog {
             },
         );
         let counted = loaded.quarantined;
-        let mut walk = segment.walk_around(FIRST, end);
+        let mut walk = segment.walk_around(FIRST, end).whole_file();
         while let Some(met) = walk.next()? {
             match met {
                 Met::Record {
@@ -156,11 +157,11 @@ impl DeadLog {
                         segment.removes_in.insert(target.segment());
                     }
                 }
-                Met::Record { .. } | Met::Damaged { last: true, .. } => {}
+                Met::Record { .. } | Met::Damaged { torn: true, .. } => {}
                 Met::Damaged {
                     from,
                     to,
-                    last: false,
+                    torn: false,
                 } => {
                     loaded.quarantined += 1;
                     loaded.quarantined_bytes += u64::from(to - from);
@@ -241,7 +242,9 @@ impl DeadLog {
     ) -> Result<T, DeadError> {
         let mut active = lock(&self.active);
         let file = self.current(&mut active, now)?;
-        active.frame.restart(file.end(), file.seed);
+        // Each write is synced before the next one.
+        let mark = file.end().position();
+        active.frame.restart(file.end(), file.seed, mark);
         let drawn = draw(&mut active.frame);
         let others = if takes_reserve { 0 } else { active.reserved };
         let length = active.frame.bytes.len() as u64;

@@ -14,7 +14,8 @@ use super::disk::{Disk, is_full};
 use super::found::Candidate;
 use super::record::{EventHead, Fact, Tag};
 use super::recover::Fold;
-use super::segment::{FIRST, Met, Segment};
+use super::segment::{FIRST, Segment};
+use super::walk::Met;
 use crate::clock::Timestamp;
 use crate::event::{EventId, Offset};
 
@@ -52,7 +53,7 @@ impl Fold {
             self.recovery.quarantined_bytes += length;
             return Ok(());
         }
-        let segment = Arc::new(Segment::new(id, file, &self.log, length));
+        let segment = Arc::new(Segment::found(id, file, &self.log, length));
         self.segments.insert(id, Arc::clone(&segment));
         let folder = path.parent().unwrap_or(Path::new(""));
         let known = self
@@ -119,9 +120,10 @@ impl Fold {
     /// Reads a segment whole; folds what lies beyond the checkpoint.
     fn walk(&mut self, segment: &Segment, created: Timestamp) -> io::Result<Walked> {
         let length = segment.length.load(Ordering::Relaxed);
+        let length = u32::try_from(length).unwrap_or(u32::MAX);
         let mut seen = Vec::new();
         let mut end = FIRST;
-        let mut walk = segment.walk_around(FIRST, u32::try_from(length).unwrap_or(u32::MAX));
+        let mut walk = segment.walk_around(FIRST, length).whole_file();
         while let Some(met) = walk.next()? {
             match met {
                 Met::Record {
@@ -162,7 +164,7 @@ impl Fold {
                 Met::Damaged {
                     from,
                     to,
-                    last: false,
+                    torn: false,
                 } => {
                     self.recovery.quarantined += 1;
                     self.recovery.quarantined_bytes += u64::from(to - from);
@@ -170,7 +172,11 @@ impl Fold {
                         .push((Offset::new(segment.id, from), Offset::new(segment.id, to)));
                     segment.is_new_damage(from);
                 }
-                Met::Damaged { last: true, .. } => {}
+                // At the end it is counted when the tail is cut.
+                Met::Damaged { to, .. } if to >= length => {}
+                Met::Damaged { from, to, .. } => {
+                    self.recovery.torn_bytes += u64::from(to - from);
+                }
             }
         }
         Ok(Walked {

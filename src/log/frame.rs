@@ -1,10 +1,10 @@
 //! The frame of a record: how its bytes are drawn, checked and read back.
 //!
 //! ```text
-//!   0        4        8                16  17  18     24            24+length
-//!   +--------+--------+----------------+---+---+------+----- - - ----+- - -+
-//!   | crc32c | length |     offset     |tag|flg| zero |   payload    | pad |
-//!   +--------+--------+----------------+---+---+------+----- - - ----+- - -+
+//!   0        4        8                16  17  18   20     24       24+length
+//!   +--------+--------+----------------+---+---+----+------+---- - ----+- -+
+//!   | crc32c | length |     offset     |tag|flg|zero| mark |  payload  |pad|
+//!   +--------+--------+----------------+---+---+----+------+---- - ----+- -+
 //!             `--------------- what the checksum covers -------------------'
 //! ```
 //!
@@ -12,7 +12,9 @@
 //! starts from a seed made of the log's random id and the segment's, and the
 //! offset is the record's own: neither stale bytes nor a record that a stranger
 //! hid in a body ever pass for one of ours. A `Group` holds further records
-//! (flagged as inner) under one checksum: all of them, or none.
+//! (flagged as inner) under one checksum: all of them, or none. The mark is the
+//! position in the file up to which all was durable when the record was drawn
+//! (0 in format 1, which had none).
 
 use crate::clock::Timestamp;
 use crate::event::Offset;
@@ -66,14 +68,22 @@ pub(super) struct Frame {
     /// Where the first byte will lie.
     base: u64,
     seed: u32,
+    mark: u32,
 }
 
 impl Frame {
-    /// Starts again, for a write that begins at `base`.
-    pub(super) fn restart(&mut self, base: Offset, seed: u32) {
+    /// Starts again, for a write that begins at `base` of a file that is
+    /// durable up to `mark`.
+    pub(super) fn restart(&mut self, base: Offset, seed: u32, mark: u32) {
         self.bytes.clear();
         self.base = base.0;
         self.seed = seed;
+        self.mark = mark;
+    }
+
+    /// The file is durable up to here from now on.
+    pub(super) fn synced(&mut self, mark: u32) {
+        self.mark = mark;
     }
 
     /// Where the next record will lie.
@@ -120,6 +130,7 @@ impl Frame {
     fn finish(&mut self, start: usize, tag: Tag, flags: u8) {
         let length = u32::try_from(self.bytes.len() - start - HEADER).unwrap_or(u32::MAX);
         let offset = self.base + start as u64;
+        let mark = self.mark;
         self.bytes
             .resize(self.bytes.len().next_multiple_of(ALIGN), 0);
         let Some(record) = self.bytes.get_mut(start..) else {
@@ -128,6 +139,7 @@ impl Frame {
         set(record, 4, &length.to_le_bytes());
         set(record, 8, &offset.to_le_bytes());
         set(record, 16, &[tag as u8, flags]);
+        set(record, 20, &mark.to_le_bytes());
         let crc = crc32c::crc32c_append(self.seed, record.get(4..).unwrap_or_default());
         set(record, 0, &crc.to_le_bytes());
     }
@@ -148,6 +160,7 @@ pub(super) struct Head {
     offset: u64,
     tag: Tag,
     inner: bool,
+    mark: u32,
 }
 
 impl Head {
@@ -164,8 +177,9 @@ impl Head {
                 INNER => true,
                 _ => return None,
             },
+            mark: (input.u16()? == 0).then(|| input.u32())??,
         };
-        (head.offset == at.0 && input.take(6)? == [0; 6]).then_some(head)
+        (head.offset == at.0).then_some(head)
     }
 
     /// The whole record with its padding, in bytes.
@@ -175,6 +189,11 @@ impl Head {
 
     pub(super) fn tag(self) -> Tag {
         self.tag
+    }
+
+    /// Up to where its file was durable when it was drawn; `None` in format 1.
+    pub(super) fn mark(self) -> Option<u32> {
+        (self.mark != 0).then_some(self.mark)
     }
 
     pub(super) fn is_inner(self) -> bool {

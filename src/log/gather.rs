@@ -8,8 +8,8 @@ use std::sync::Arc;
 use super::account::{Account, UPCOMING_BYTES_MAX, UPCOMING_EVENTS_MAX, Upcoming};
 use super::lock;
 use super::record::{EventHead, Tag};
-use super::segment::Met;
 use super::state::{Command, Shared};
+use super::walk::Met;
 use crate::event::Offset;
 
 /// How far one read goes on when it finds nothing that is owed.

@@ -8,7 +8,8 @@ use serde::Serialize;
 use super::checkpoint::{self, Checkpoint, Found};
 use super::disk::{RealDisk, open_read_only};
 use super::record::{EventHead, Tag};
-use super::segment::{self, FIRST, FORMAT, Header, Met, Walk};
+use super::segment::{self, FIRST, FORMAT, Header};
+use super::walk::{Met, Walk};
 use super::{Attempt, Origin};
 use crate::clock::Timestamp;
 use crate::event::{EventId, EventType, Key, Offset, SourceName};
@@ -27,7 +28,8 @@ pub struct Report {
     pub facts: u64,
     pub dead_letters: u64,
     pub damaged: Vec<Damage>,
-    /// Bytes after the last whole record that are not zero; a crash leaves some.
+    /// Bytes of writes that were under way when the power went: after the last
+    /// whole record, and between records that were not durable either.
     pub torn_bytes: u64,
     pub checkpoint: Condition,
     pub checkpoint_old: Condition,
@@ -319,7 +321,8 @@ fn walk(path: &Path, each: &mut dyn FnMut(Piece<'_>)) -> io::Result<Walked> {
         id,
         FIRST,
         end,
-    );
+    )
+    .whole_file();
     while let Some(met) = walk.next()? {
         match met {
             Met::Record {
@@ -328,7 +331,7 @@ fn walk(path: &Path, each: &mut dyn FnMut(Piece<'_>)) -> io::Result<Walked> {
             Met::Damaged {
                 from,
                 to,
-                last: false,
+                torn: false,
             } => {
                 each(Piece::Damaged(damage(
                     u64::from(from),
@@ -336,9 +339,10 @@ fn walk(path: &Path, each: &mut dyn FnMut(Piece<'_>)) -> io::Result<Walked> {
                     "no whole record",
                 )));
             }
-            Met::Damaged {
-                from, last: true, ..
-            } => walked.torn_bytes = torn(&*file, u64::from(from), length)?,
+            Met::Damaged { from, to, .. } if to < end => walked.torn_bytes += u64::from(to - from),
+            Met::Damaged { from, .. } => {
+                walked.torn_bytes += torn(&*file, u64::from(from), length)?;
+            }
         }
     }
     Ok(walked)

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use super::dead::{Doubt, Letter, Span};
 use super::record::{EventHead, Fact, Settled, Tag};
-use super::segment::{FIRST, Met, Segment};
+use super::segment::{FIRST, Segment};
 use super::state::Shared;
+use super::walk::Met;
 use super::{Attempt, Stored, lock, read};
 use crate::clock::Timestamp;
 use crate::event::{

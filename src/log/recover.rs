@@ -50,7 +50,7 @@ pub enum OpenError {
 pub struct Recovery {
     pub segments: u64,
     pub events: u64,
-    /// Bytes of torn tail cut.
+    /// Bytes of writes that a crash tore: nobody was ever told of them.
     pub torn_bytes: u64,
     /// Damaged ranges skipped, and their bytes.
     pub quarantined: u64,

@@ -235,10 +235,11 @@ impl Writer {
         shared.bytes.fetch_add(runway, Ordering::Relaxed);
         write(&shared.segments).insert(id, Arc::clone(&segment));
         shared.tail.store(segment.end().0, Ordering::Release);
-        self.frame.restart(segment.end(), segment.seed);
+        self.frame.restart(segment.end(), segment.seed, FIRST);
         self.active = Some(Active {
             segment,
             end: FIRST,
+            synced: FIRST,
             allocated: runway,
         });
         self.names_written = 0;

@@ -1,34 +1,28 @@
-//! One file of the log: its header, reading a record by its offset, and
-//! walking over records in order, damaged stretches included.
+//! One file of the log: its header, its summary, and reading a record by its
+//! offset. `walk` reads its records in order.
 
 use std::collections::BTreeSet;
 use std::io;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use super::disk::{Disk, DiskFile};
 use super::lock;
 use super::record::{HEADER, Head, In, Out, Tag};
+use super::walk::{Walk, read_around};
 use crate::clock::Timestamp;
 use crate::event::Offset;
 
-/// The newest format this version reads; every older one is read too.
-pub(super) const FORMAT: u32 = 1;
+/// The newest format this version reads; every older one is read too. Format 1
+/// had no marks in its records ([`Head::mark`](super::record::Head)).
+pub(super) const FORMAT: u32 = 2;
 const MAGIC: [u8; 8] = *b"hookfan\n";
 /// Magic, format, spare, log id, segment id, created, spare, checksum. This
 /// layout is for ever, so that any version can tell a newer format.
 const COPY_BYTES: usize = 64;
 /// The header lies there twice: one flipped bit must not cost a segment.
 pub(super) const FIRST: u32 = 2 * COPY_BYTES as u32;
-/// How much is read at once when walking.
-const READ_BYTES: usize = 512 * 1024;
-
-/// What is given up at once of what the disk does not read.
-const SECTOR_BYTES: usize = 512;
-
 /// The random name of a log; the same in all its files.
 pub(super) type LogId = [u8; 16];
 
@@ -117,6 +111,8 @@ pub(super) struct Segment {
     pub(super) id: u32,
     pub(super) file: Arc<dyn DiskFile>,
     pub(super) seed: u32,
+    /// Written by this run: what its readers come to is on the disk.
+    ours: bool,
     /// Where its records end.
     end: AtomicU32,
     /// Bytes of its file.
@@ -142,11 +138,21 @@ pub(super) struct Summary {
 }
 
 impl Segment {
+    /// One that this run has made.
     pub(super) fn new(id: u32, file: Arc<dyn DiskFile>, log: &LogId, length: u64) -> Self {
+        Self {
+            ours: true,
+            ..Self::found(id, file, log, length)
+        }
+    }
+
+    /// One that was there: a power cut may have torn what it holds.
+    pub(super) fn found(id: u32, file: Arc<dyn DiskFile>, log: &LogId, length: u64) -> Self {
         Self {
             id,
             file,
             seed: seed(log, id),
+            ours: false,
             end: AtomicU32::new(FIRST),
             length: AtomicU64::new(length),
             first_at: AtomicU64::new(u64::MAX),
@@ -245,217 +251,14 @@ impl Segment {
 
     /// Walks from `from` to `end` (positions; the end of what is committed).
     pub(super) fn walk(&self, from: u32, end: u32) -> Walk {
-        Walk::new(Arc::clone(&self.file), self.seed, self.id, from, end)
+        let walk = Walk::new(Arc::clone(&self.file), self.seed, self.id, from, end);
+        if self.ours { walk.all_durable() } else { walk }
     }
 
     /// The same for who must go on: what cannot be read counts as damaged.
     pub(super) fn walk_around(&self, from: u32, end: u32) -> Walk {
-        Walk {
-            around: true,
-            ..self.walk(from, end)
-        }
+        self.walk(from, end).around()
     }
-}
-
-/// What a walk meets.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Met<'a> {
-    /// A whole record, with where the next one starts.
-    Record {
-        at: Offset,
-        next: Offset,
-        tag: Tag,
-        payload: &'a [u8],
-    },
-    /// A stretch that holds no whole record, before one that is whole or, at
-    /// the end, before nothing.
-    Damaged { from: u32, to: u32, last: bool },
-}
-
-/// Records in order, read in large pieces. Groups are opened: their inner
-/// records come one by one.
-#[derive(Debug)]
-pub(super) struct Walk {
-    file: Arc<dyn DiskFile>,
-    seed: u32,
-    id: u32,
-    position: u32,
-    end: u32,
-    buffer: Vec<u8>,
-    /// Where the buffer's first byte lies.
-    start: u32,
-    /// How much is read at once.
-    piece: usize,
-    /// Whether bad sectors are stepped over.
-    around: bool,
-    unread: Vec<Range<u32>>,
-}
-
-impl Walk {
-    pub(super) fn new(file: Arc<dyn DiskFile>, seed: u32, id: u32, from: u32, end: u32) -> Self {
-        Self {
-            file,
-            seed,
-            id,
-            position: from.max(FIRST),
-            end,
-            buffer: Vec::new(),
-            start: 0,
-            piece: READ_BYTES,
-            around: false,
-            unread: Vec::new(),
-        }
-    }
-
-    /// Reads so many bytes at once, for who does not go far.
-    pub(super) fn in_pieces(self, piece: usize) -> Self {
-        Self { piece, ..self }
-    }
-
-    /// The position it has reached.
-    pub(super) fn position(&self) -> u32 {
-        self.position
-    }
-
-    /// What it stepped over, in order.
-    pub(super) fn unread(mut self) -> Vec<Range<u32>> {
-        self.unread.sort_unstable_by_key(|bad| bad.start);
-        self.unread.dedup_by(|next, bad| {
-            let touches = next.start <= bad.end;
-            if touches {
-                bad.end = bad.end.max(next.end);
-            }
-            touches
-        });
-        self.unread
-    }
-
-    /// The next thing; `None` at the end.
-    pub(super) fn next(&mut self) -> io::Result<Option<Met<'_>>> {
-        if self.position >= self.end {
-            return Ok(None);
-        }
-        let at = self.position;
-        let Some(head) = self.whole(at)? else {
-            let to = self.resume(at)?;
-            let last = to.is_none();
-            let to = to.unwrap_or(self.end);
-            self.position = to;
-            return Ok(Some(Met::Damaged { from: at, to, last }));
-        };
-        let step = if head.tag() == Tag::Group {
-            HEADER
-        } else {
-            head.size()
-        };
-        self.position = at.saturating_add(u32::try_from(step).unwrap_or(u32::MAX));
-        if head.tag() == Tag::Group {
-            return self.next();
-        }
-        let offset = Offset::new(self.id, at);
-        let next = offset.forward(step);
-        let start = (at - self.start) as usize + HEADER;
-        let payload = self
-            .buffer
-            .get(start..start + head.length)
-            .unwrap_or_default();
-        Ok(Some(Met::Record {
-            at: offset,
-            next,
-            tag: head.tag(),
-            payload,
-        }))
-    }
-
-    /// The head of the record at `at`, if it is whole; it lies in the buffer.
-    fn whole(&mut self, at: u32) -> io::Result<Option<Head>> {
-        let offset = Offset::new(self.id, at);
-        let Some(head) = Head::read(self.view(at, HEADER)?, offset) else {
-            return Ok(None);
-        };
-        if head.size() as u64 > u64::from(self.end - at) {
-            return Ok(None);
-        }
-        let seed = self.seed;
-        Ok(head.check(self.view(at, head.size())?, seed).map(|_| head))
-    }
-
-    /// The first whole record after a bad place. Records inside a group do not
-    /// count: without the rest they must not come back.
-    fn resume(&mut self, bad: u32) -> io::Result<Option<u32>> {
-        let mut at = bad.saturating_add(8);
-        while at < self.end {
-            let offset = Offset::new(self.id, at);
-            let plausible =
-                Head::read(self.view(at, HEADER)?, offset).is_some_and(|head| !head.is_inner());
-            if plausible && self.whole(at)?.is_some() {
-                return Ok(Some(at));
-            }
-            at = at.saturating_add(8);
-        }
-        Ok(None)
-    }
-
-    /// At least `n` bytes from `at` where the file has them.
-    fn view(&mut self, at: u32, n: usize) -> io::Result<&[u8]> {
-        let held = at >= self.start && (at - self.start) as usize + n <= self.buffer.len();
-        if !held {
-            let want = n.max(self.piece).min((self.end - at) as usize);
-            self.buffer.resize(want, 0);
-            let got = if self.around {
-                let position = |at: u64| u32::try_from(at).unwrap_or(u32::MAX);
-                let unread = &mut self.unread;
-                read_around(&*self.file, &mut self.buffer, u64::from(at), |bad| {
-                    unread.push(position(bad.start)..position(bad.end));
-                })
-            } else {
-                self.file.read_at(&mut self.buffer, u64::from(at))?
-            };
-            self.buffer.truncate(got);
-            self.start = at;
-        }
-        let from = (at - self.start) as usize;
-        let to = (from + n).min(self.buffer.len());
-        Ok(self.buffer.get(from..to).unwrap_or_default())
-    }
-}
-
-/// Fills `buf` from `at` as far as the file goes; what a disk does not read
-/// after a few tries comes as zeros, which no record is made of, and is told.
-fn read_around(
-    file: &dyn DiskFile,
-    buf: &mut [u8],
-    at: u64,
-    mut tell: impl FnMut(Range<u64>),
-) -> usize {
-    for pause in [10, 50, 100].map(Duration::from_millis) {
-        match file.read_at(buf, at) {
-            Ok(n) => return n,
-            // Only threads that may block read.
-            Err(_) => std::thread::sleep(pause),
-        }
-    }
-    // A disk that does not even say how long the file is reads nothing of it.
-    let length = file.len().unwrap_or(u64::MAX).saturating_sub(at);
-    let length = usize::try_from(length).unwrap_or(usize::MAX).min(buf.len());
-    let (mut done, mut bad, mut why) = (0, 0, None);
-    for piece in buf
-        .chunks_mut(SECTOR_BYTES)
-        .take(length.div_ceil(SECTOR_BYTES))
-    {
-        if let Err(error) = file.read_at(piece, at.saturating_add(done)) {
-            piece.fill(0);
-            bad += piece.len();
-            let from = at.saturating_add(done);
-            tell(from..from.saturating_add(piece.len() as u64));
-            why = Some(error);
-        }
-        done += piece.len() as u64;
-    }
-    if let Some(error) = why {
-        tracing::warn!(at, bytes = bad, %error, "the disk does not read a stretch of the log");
-    }
-    length
 }
 
 /// Makes a segment's file with its header and `runway` zero bytes in all, and

@@ -17,7 +17,8 @@ use super::disk::{Disk, monotonic};
 use super::ledger::Open;
 use super::news::News;
 use super::record::Name;
-use super::segment::{LogId, Met, Segment};
+use super::segment::{LogId, Segment};
+use super::walk::Met;
 use super::{Accepted, AppendError, Attempt, Origin, Receipt, Settings, SourceTotals};
 use crate::clock::{Clock, Timestamp};
 use crate::event::{Action, DestinationName, Offset, SourceName};
@@ -371,7 +372,12 @@ impl Shared {
 
     /// A reader met a damaged stretch: counted and said once.
     pub(super) fn report_damage(&self, segment: &Segment, met: &Met<'_>) {
-        let Met::Damaged { from, to, .. } = met else {
+        let Met::Damaged {
+            from,
+            to,
+            torn: false,
+        } = met
+        else {
             return;
         };
         if segment.is_new_damage(*from) {

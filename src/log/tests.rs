@@ -11,6 +11,7 @@ mod mend;
 mod parked;
 mod pure;
 mod steady;
+mod torn;
 mod unread;
 
 use std::sync::Arc;

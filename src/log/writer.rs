@@ -45,6 +45,8 @@ impl From<io::Error> for Broken {
 pub(super) struct Active {
     pub(super) segment: Arc<Segment>,
     pub(super) end: u32,
+    /// Up to where it is durable.
+    pub(super) synced: u32,
     /// Bytes of the file; what lies beyond `end` is zeros.
     pub(super) allocated: u64,
 }
@@ -346,16 +348,18 @@ impl Writer {
         self.unsynced_since.get_or_insert_with(monotonic);
         active.segment.set_end(active.end);
         self.frame
-            .restart(active.segment.end(), active.segment.seed);
+            .restart(active.segment.end(), active.segment.seed, active.synced);
         Ok(())
     }
 
     pub(super) fn sync(&mut self) -> Result<(), Broken> {
-        let Some(active) = &self.active else {
+        let Some(active) = &mut self.active else {
             return Ok(());
         };
         let started = monotonic();
         active.segment.file.sync_data()?;
+        active.synced = active.end;
+        self.frame.synced(active.end);
         self.shared
             .metrics
             .log_sync_seconds

@@ -122,7 +122,8 @@ const TO: [&str; 2] = ["a", "b"];
 
 /// One life of the log: random work, then the power goes.
 async fn live(house: &House, model: &mut Model, chance: &mut fastrand::Rng) {
-    let log = house.open();
+    let (log, recovery) = house.try_open().unwrap();
+    assert_eq!(recovery.quarantined, 0, "torn, not damaged");
     adds_up(&log);
     let mut subscriptions = TO.map(|to| log.subscribe(&name(to)));
     let mut held: [Vec<Delivery>; 2] = [Vec::new(), Vec::new()];
@@ -190,7 +191,8 @@ async fn over_power_cuts_nothing_acknowledged_is_lost_and_every_copy_is_in_one_s
 }
 
 async fn check(house: &House, model: &Model, seed: u64) {
-    let log = house.open();
+    let (log, recovery) = house.try_open().unwrap();
+    assert_eq!(recovery.quarantined, 0, "seed {seed}: torn, not damaged");
     adds_up(&log);
     let ids = all_ids(&log).await;
     for (side, to) in TO.into_iter().enumerate() {

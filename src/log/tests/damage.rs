@@ -206,7 +206,7 @@ async fn a_missing_segment_settles_what_it_held() {
 async fn a_newer_format_is_refused_untouched() {
     let (house, path) = written().await;
     let header = segment::Header {
-        format: 2,
+        format: segment::FORMAT + 1,
         log: [7; 16],
         id: 9,
         created: START,
@@ -224,12 +224,11 @@ async fn a_newer_format_is_refused_untouched() {
         .map(|file| (file.clone(), house.disk.bytes(file)))
         .collect();
     match house.try_open() {
-        Err(OpenError::NewerFormat {
-            found: 2,
-            known: 1,
-            path,
-        }) => assert_eq!(path, std::path::Path::new(newer)),
-        other => panic!("{other:?}"),
+        Err(OpenError::NewerFormat { found, known, path }) => {
+            assert_eq!((found, known), (segment::FORMAT + 1, segment::FORMAT));
+            assert_eq!(path, std::path::Path::new(newer));
+        }
+        other => panic!("{:?}", other.map(|(_, recovery)| recovery)),
     }
     let after: Vec<_> = house
         .disk

@@ -14,7 +14,7 @@ use crate::settle::{Reason, Settlement};
 fn check(tag: Tag, draw: impl FnOnce(&mut Out<'_>)) -> Vec<u8> {
     let (base, seed) = (Offset(5 << 32 | 128), 77);
     let mut frame = Frame::default();
-    frame.restart(base, seed);
+    frame.restart(base, seed, 0);
     frame.put(tag, draw);
     let head = Head::read(&frame.bytes, base).unwrap();
     assert_eq!((head.size(), head.tag()), (frame.bytes.len(), tag));

@@ -87,7 +87,8 @@ class RecordedDisk:
         self.process = subprocess.Popen(
             ["nbdfuse", f"{self.point}/disk", "--command", "nbdkit", "-s", "python", str(HERE / "recorder.py"),
              f"folder={self.folder}", f"size={self.size}"],
-            stdout=subprocess.DEVNULL, preexec_fn=dies_with_us,
+            # It tells in traces of each failure that it was told to make.
+            stdout=subprocess.DEVNULL, stderr=open(self.folder / "nbdkit.log", "wb"), preexec_fn=dies_with_us,
         )
         self.image = self.point / "disk"
         until("the recorded disk", 20, self.image.exists)

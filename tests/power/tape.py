@@ -77,7 +77,7 @@ def torn(tape, cut, chance):
         if kind not in (WRITE, FORCED):
             continue
         data = tape.data(entry)
-        fate = "whole" if kind == FORCED else chance.choice(["whole", "torn", "torn", "gone"])
+        fate = "whole" if kind == FORCED else chance.choice(["whole", "torn", "torn", "torn", "gone"])
         if fate == "whole":
             yield offset, data
         elif fate == "torn":

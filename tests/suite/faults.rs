@@ -10,6 +10,7 @@ mod fuzz;
 mod isolation;
 mod kill;
 mod order;
+mod power;
 mod quiq;
 mod reload;
 mod secrets;

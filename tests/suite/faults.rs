@@ -7,6 +7,7 @@ mod disk;
 mod dixa;
 mod fanout;
 mod fuzz;
+mod golden;
 mod isolation;
 mod kill;
 mod order;

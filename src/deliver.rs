@@ -34,6 +34,8 @@ mod outage_tests;
 #[cfg(test)]
 mod sample;
 #[cfg(test)]
+pub(crate) mod simulated;
+#[cfg(test)]
 mod ssrf_tests;
 #[cfg(test)]
 mod steering_tests;
@@ -206,6 +208,8 @@ impl Worker {
             log: shared.log.clone(),
             links: shared.links.clone(),
         };
+        #[cfg(test)]
+        let account = simulated::Twin(account);
         let paused = shared.log.paused(&destination.name);
         let means = Means {
             intake: shared.intake,

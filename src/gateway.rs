@@ -29,6 +29,8 @@ use crate::vendor::Reading;
 
 pub mod apply;
 pub mod notify;
+#[cfg(test)]
+pub(crate) mod simulated;
 mod tls;
 
 /// How often accounts without a worker are looked for.
@@ -166,7 +168,7 @@ impl Gateway {
             drain,
             supervisor: notify::Supervisor::default(),
         };
-        gateway.start_workers().await;
+        gateway.start_workers();
         gateway.note_applied();
         Ok(gateway)
     }
@@ -280,12 +282,10 @@ impl Gateway {
                 .get(name)
                 .is_some_and(|worker| !worker.ended())
         };
-        let idle: Vec<Arc<Destination>> = (self.fixed.destinations.values())
-            .filter(|destination| {
-                !running(&destination.name) && !self.leaving.contains(&destination.name)
-            })
-            .cloned()
-            .collect();
+        let mut idle = self.wanted();
+        idle.retain(|destination| {
+            !running(&destination.name) && !self.leaving.contains(&destination.name)
+        });
         for destination in idle {
             self.start_worker(&destination);
         }

@@ -34,3 +34,7 @@ pub mod config;
 pub mod admin;
 pub mod gateway;
 pub mod cli;
+
+// All of it in one thread, from one seed.
+#[cfg(test)]
+mod sim;

@@ -55,6 +55,8 @@ mod state;
 pub mod strange;
 mod subscription;
 #[cfg(test)]
+pub(crate) mod simulated;
+#[cfg(test)]
 mod tests;
 mod walk;
 mod words;

@@ -89,6 +89,20 @@ impl Watcher {
         watcher
     }
 
+    /// One that never hears anything, for a simulation without files.
+    #[cfg(test)]
+    pub(crate) fn asleep() -> Self {
+        Self {
+            known: HashMap::new(),
+            bell: Arc::default(),
+            native: None,
+            folders: HashMap::new(),
+            deaf: None,
+            rung: false,
+            gone_since: None,
+        }
+    }
+
     /// Why the files are looked at every five seconds instead of when they
     /// change; for a line in the log.
     pub fn deaf(&self) -> Option<&notify::Error> {

@@ -17,6 +17,10 @@ use crate::settle::Outcome;
 
 /// A destination's client, with its own pool of connections.
 pub(super) fn client(destination: &Destination) -> Client {
+    #[cfg(test)]
+    if let Some(client) = super::simulated::client(destination) {
+        return client;
+    }
     client_with(destination, Arc::new(System::new()))
 }
 

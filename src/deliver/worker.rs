@@ -5,7 +5,7 @@
 //! decision, deed: an attempt ends with an outcome, `settle::judge` decides,
 //! the ledger is told once.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -59,7 +59,7 @@ pub(super) struct Run<L, C> {
     pub(super) steady: Steady,
     /// When the last attempt in the air must have ended.
     busy_until: Option<Instant>,
-    hasher: RandomState,
+    hasher: LaneHasher,
     address: Option<Address>,
     pub(super) report: Report,
 }
@@ -117,7 +117,7 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
             memory,
             in_air: InAir::new(),
             busy_until: None,
-            hasher: RandomState::new(),
+            hasher: LaneHasher::default(),
             address: None,
             report,
         }
@@ -453,6 +453,13 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
         self.report.ended(abandoned);
     }
 }
+
+/// Keyed anew for each worker: strangers name conversations, and must not be
+/// able to choose two that share a lane. A simulation must be the same twice.
+#[cfg(not(test))]
+type LaneHasher = std::hash::RandomState;
+#[cfg(test)]
+type LaneHasher = std::hash::BuildHasherDefault<std::hash::DefaultHasher>;
 
 /// Wall time that does not jump: where the clock stood when the worker began,
 /// moved on by tokio's monotonic clock.

@@ -52,6 +52,11 @@ impl Gateway {
                 ));
             }
         };
+        self.take(config)
+    }
+
+    /// Applies what was read, unless it asks for what a reload cannot do.
+    pub(super) fn take(&mut self, config: Config) -> Result<String, Value> {
         if config.print == self.fixed.print {
             // Certificates may have changed all the same.
             self.reload_certificates(&config)?;
@@ -63,7 +68,7 @@ impl Gateway {
             return Err(fixed_keys(&config, &fixed));
         }
         self.reload_certificates(&config)?;
-        self.apply(config).await;
+        self.apply(config);
         Ok(self.fixed.hash.clone())
     }
 
@@ -83,12 +88,11 @@ impl Gateway {
 
     /// Swaps everything. New destinations exist before the first event can be
     /// owed to them; removed ones end after the last could be.
-    async fn apply(&mut self, mut config: Config) {
+    fn apply(&mut self, mut config: Config) {
         let front = super::front(&mut config);
         self.watcher.set_files(config.files.clone());
         self.fixed = config;
-        let wanted: Vec<Arc<Destination>> = self.fixed.destinations.values().cloned().collect();
-        for destination in &wanted {
+        for destination in &self.wanted() {
             self.adopt(destination);
         }
         for worker in self.house.workers.iter() {
@@ -141,10 +145,15 @@ impl Gateway {
         }
     }
 
-    pub(super) async fn start_workers(&mut self) {
-        let destinations: Vec<Arc<Destination>> =
-            self.fixed.destinations.values().cloned().collect();
-        for destination in &destinations {
+    /// What is in force, always in the same order.
+    pub(super) fn wanted(&self) -> Vec<Arc<Destination>> {
+        let mut wanted: Vec<_> = self.fixed.destinations.values().cloned().collect();
+        wanted.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        wanted
+    }
+
+    pub(super) fn start_workers(&mut self) {
+        for destination in &self.wanted() {
             self.start_worker(destination);
         }
         self.settle_orphans();

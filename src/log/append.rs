@@ -1,7 +1,7 @@
 //! How the writer takes in events: seen before, within the budgets, room on
 //! the disk; then drawn, all events of one webhook or none.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -253,7 +253,7 @@ impl Writer {
     }
 
     fn count_duplicates(&mut self, sources: Vec<SourceName>) -> Result<(), Broken> {
-        let mut counts: HashMap<SourceName, u64> = HashMap::new();
+        let mut counts: BTreeMap<SourceName, u64> = BTreeMap::new();
         for source in sources {
             *counts.entry(source).or_default() += 1;
         }

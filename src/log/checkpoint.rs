@@ -142,7 +142,9 @@ impl Checkpoint {
         }
         let mut out = Out(&mut bytes);
         out.count(self.sources.len());
-        for (name, totals) in &self.sources {
+        let mut sources: Vec<_> = self.sources.iter().collect();
+        sources.sort_unstable_by_key(|(name, _)| *name);
+        for (name, totals) in sources {
             out.text(name.as_str());
             out.u64(totals.accepted);
             out.u64(totals.unrouted);

@@ -7,7 +7,9 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinError;
 
 /// A folder of files. Every method blocks.
 pub(crate) trait Disk: Debug + Send + Sync {
@@ -186,10 +188,40 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
 
 /// The reading of a clock that only the disk's own threads look at: how long
 /// a sync took is a fact about the machine, whatever time a test has paused.
+/// The simulation is a machine of its own.
 #[allow(
     clippy::disallowed_methods,
     reason = "a condition variable waits in real time, so its thread measures real time"
 )]
 pub(crate) fn monotonic() -> Instant {
+    #[cfg(test)]
+    if super::simulated::is_on() {
+        return tokio::time::Instant::now().into_std();
+    }
     Instant::now()
+}
+
+/// How long ago that was, by the same clock.
+pub(super) fn elapsed(since: Instant) -> Duration {
+    monotonic().saturating_duration_since(since)
+}
+
+/// Does what blocks where blocking is allowed.
+pub(super) async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, JoinError> {
+    #[cfg(test)]
+    if super::simulated::is_on() {
+        return Ok(super::simulated::aside(work).await);
+    }
+    tokio::task::spawn_blocking(work).await
+}
+
+/// Gives a disk that did not read a little time. Blocks.
+pub(super) fn pause(time: Duration) {
+    #[cfg(test)]
+    if super::simulated::is_on() {
+        return;
+    }
+    std::thread::sleep(time);
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::disk::aside;
 use super::state::{Command, Shared};
 use super::{
     Accepted, AppendError, Attempt, DeadLetter, DeliveryHistory, Filter, Log, Origin, Stored, dead,
@@ -110,7 +111,7 @@ impl Log {
         question: impl FnOnce(&Shared) -> std::io::Result<T> + Send + 'static,
     ) -> std::io::Result<T> {
         let shared = Arc::clone(&self.handle.shared);
-        tokio::task::spawn_blocking(move || question(&shared))
+        aside(move || question(&shared))
             .await
             .map_err(std::io::Error::other)?
     }

@@ -345,6 +345,8 @@ impl Fold {
             log: self.log,
             queue: Mutex::default(),
             wake: std::sync::Condvar::new(),
+            #[cfg(test)]
+            rung: tokio::sync::Notify::new(),
             names: Mutex::new(self.names),
             accounts: RwLock::new(accounts),
             sources: Mutex::new(self.sources),

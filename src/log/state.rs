@@ -121,6 +121,25 @@ pub(super) struct Queue {
     pub(super) ended: bool,
 }
 
+impl Queue {
+    /// Takes what came in; whether nothing more will.
+    pub(super) fn take(&mut self, commands: &mut Vec<Command>) -> bool {
+        (self.due, self.appends) = (false, 0);
+        std::mem::swap(&mut self.commands, commands);
+        self.closed
+    }
+
+    /// Nothing to do.
+    pub(super) fn none(&self) -> bool {
+        self.commands.is_empty() && !self.closed
+    }
+
+    /// Something to do that nobody waits for.
+    pub(super) fn alone(&self) -> bool {
+        !(self.commands.is_empty() || self.due || self.closed)
+    }
+}
+
 /// Numbers for what records name often.
 #[derive(Debug, Default)]
 pub(super) struct Names {
@@ -206,6 +225,9 @@ pub(super) struct Shared {
     pub(super) log: LogId,
     pub(super) queue: Mutex<Queue>,
     pub(super) wake: Condvar,
+    /// The same for a writer that is a task.
+    #[cfg(test)]
+    pub(super) rung: tokio::sync::Notify,
     pub(super) names: Mutex<Names>,
     pub(super) accounts: RwLock<HashMap<DestinationName, Arc<Account>>>,
     pub(super) sources: Mutex<HashMap<SourceName, SourceTotals>>,
@@ -252,6 +274,8 @@ impl Shared {
             queue.sleep = Sleep::Awake;
             drop(queue);
             self.wake.notify_one();
+            #[cfg(test)]
+            self.rung.notify_one();
         }
     }
 
@@ -354,8 +378,11 @@ impl Shared {
         Arc::clone(account)
     }
 
+    /// In the order of their numbers.
     pub(super) fn all_accounts(&self) -> Vec<Arc<Account>> {
-        read(&self.accounts).values().cloned().collect()
+        let mut accounts: Vec<_> = read(&self.accounts).values().cloned().collect();
+        accounts.sort_unstable_by_key(|account| account.id);
+        accounts
     }
 
     pub(super) fn segment(&self, id: u32) -> Option<Arc<Segment>> {

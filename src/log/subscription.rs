@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::account::{Account, UNSYNCED_SETTLEMENTS_MAX, Upcoming};
+use super::disk::aside;
 use super::ledger::Open;
 use super::record::{Tag, cut};
 use super::segment::Segment;
@@ -76,7 +77,7 @@ impl Subscription {
                 Look::Found(delivery) => return delivery,
                 Look::Resume(offsets) => {
                     let (handle, account) = (Arc::clone(&self.handle), Arc::clone(&self.account));
-                    let read = tokio::task::spawn_blocking(move || {
+                    let read = aside(move || {
                         let found =
                             |at: &Offset| read_open(&handle.shared, &account, *at).transpose();
                         offsets
@@ -96,7 +97,7 @@ impl Subscription {
                 }
                 Look::Fill => {
                     let (handle, account) = (Arc::clone(&self.handle), Arc::clone(&self.account));
-                    match tokio::task::spawn_blocking(move || account.fill(&handle.shared)).await {
+                    match aside(move || account.fill(&handle.shared)).await {
                         Ok(Ok(_)) => {}
                         failed => self.failed(&format!("{failed:?}")).await,
                     }
@@ -164,7 +165,7 @@ impl Subscription {
     pub async fn reread(&self, offset: Offset) -> Option<Delivery> {
         loop {
             let (handle, account) = (Arc::clone(&self.handle), Arc::clone(&self.account));
-            match tokio::task::spawn_blocking(move || read_open(&handle.shared, &account, offset))
+            match aside(move || read_open(&handle.shared, &account, offset))
                 .await
             {
                 Ok(Ok(delivery)) => return delivery,

@@ -253,7 +253,7 @@ pub(super) fn read_around(
         match file.read_at(buf, at) {
             Ok(n) => return n,
             // Only threads that may block read.
-            Err(_) => std::thread::sleep(pause),
+            Err(_) => super::disk::pause(pause),
         }
     }
     // A disk that does not even say how long the file is reads nothing of it.

@@ -2,10 +2,12 @@
 //! of whatever came in while the last one was on its way to the disk.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
@@ -14,7 +16,7 @@ use super::account::{Account, UNSYNCED_SETTLEMENTS_ENOUGH};
 use super::checkpoint::Unfinished;
 use super::dead::Letter;
 use super::dedupe::Dedupe;
-use super::disk::monotonic;
+use super::disk::{elapsed, monotonic};
 use super::news::Told;
 use super::record::{Fact, Frame, Retrying};
 use super::retain::WallClock;
@@ -25,9 +27,9 @@ use crate::clock::Timestamp;
 use crate::event::Offset;
 
 /// How long a fact may wait for a sync.
-const UNSYNCED_MAX: Duration = Duration::from_secs(1);
+pub(super) const UNSYNCED_MAX: Duration = Duration::from_secs(1);
 /// How long facts wait for the next append before they are written without it.
-const COMPANY_MAX: Duration = Duration::from_millis(10);
+pub(super) const COMPANY_MAX: Duration = Duration::from_millis(10);
 const HOUSEKEEPING: Duration = Duration::from_secs(10);
 
 /// The disk failed, and nothing it says can be believed any more.
@@ -81,8 +83,9 @@ pub(super) struct Writer {
     pub(super) names_written: usize,
     /// Records of attempts whose copy was settled before they were written.
     pub(super) orphans: HashMap<(u32, Offset), Offset>,
-    /// Settlements drawn since the last sync, by destination.
-    pub(super) unsynced: HashMap<u32, (Arc<Account>, usize)>,
+    /// Settlements drawn since the last sync, by destination. The numbers are
+    /// our own: nobody can choose them to collide.
+    pub(super) unsynced: HashMap<u32, (Arc<Account>, usize), BuildHasherDefault<DefaultHasher>>,
     pub(super) unsynced_since: Option<Instant>,
     /// Facts that found no room: the next checkpoint keeps them.
     pub(super) facts_in_memory: bool,
@@ -120,7 +123,7 @@ impl Writer {
             deferred_tried_at: monotonic(),
             names_written: 0,
             orphans: HashMap::new(),
-            unsynced: HashMap::new(),
+            unsynced: HashMap::default(),
             unsynced_since: None,
             facts_in_memory: false,
             since_checkpoint: 0,
@@ -141,37 +144,12 @@ impl Writer {
         let carrier = runtime
             .as_ref()
             .map(|runtime| self.shared.news.carry(runtime));
-        std::thread::Builder::new()
+        thread::Builder::new()
             .name("log".to_owned())
             .spawn(move || {
                 let _clock = runtime.as_ref().map(tokio::runtime::Handle::enter);
-                let shared = Arc::clone(&self.shared);
                 let ended = catch_unwind(AssertUnwindSafe(|| self.run()));
-                match ended {
-                    Ok(Ok(())) => {}
-                    Ok(Err(Broken(error))) => {
-                        shared.poison.cancel();
-                        tracing::error!(%error, "the log is poisoned: a write or sync failed");
-                    }
-                    Err(_) => {
-                        shared.poison.cancel();
-                        tracing::error!("the log is poisoned: its writer panicked");
-                    }
-                }
-                let guard = self.guard.take();
-                // What is durable is told. Every reply that is still owed is
-                // dropped: their askers see the poison.
-                shared.news.tell();
-                drop(self);
-                drop(guard);
-                let mut queue = lock(&shared.queue);
-                queue.closed = true;
-                queue.ended = true;
-                queue.commands.clear();
-                shared.busy_since.store(0, Ordering::Relaxed);
-                for waiting in queue.waiting.drain(..) {
-                    let _nobody_waits = waiting.send(());
-                }
+                self.end(ended);
             })?;
         Ok(carrier.unwrap_or_default())
     }
@@ -180,21 +158,63 @@ impl Writer {
         let mut commands = Vec::new();
         loop {
             let closed = self.wait(&mut commands);
-            self.shared
-                .busy_since
-                .store(self.shared.elapsed_ms() + 1, Ordering::Relaxed);
-            let work = !commands.is_empty();
-            self.work(&mut commands)?;
-            if !work && closed {
-                return self.finish();
+            if self.turn(&mut commands, closed)? {
+                return Ok(());
             }
-            if self.housekeeping_at.elapsed() >= HOUSEKEEPING {
-                self.retry_deferred()?;
-                self.commit()?;
-                self.keep_house()?;
-                self.housekeeping_at = monotonic();
+        }
+    }
+
+    /// Does what came in. `true`: nothing more will, and it is at its end.
+    pub(super) fn turn(
+        &mut self,
+        commands: &mut Vec<Command>,
+        closed: bool,
+    ) -> Result<bool, Broken> {
+        self.shared
+            .busy_since
+            .store(self.shared.elapsed_ms() + 1, Ordering::Relaxed);
+        let work = !commands.is_empty();
+        self.work(commands)?;
+        if !work && closed {
+            return self.finish().map(|()| true);
+        }
+        if elapsed(self.housekeeping_at) >= HOUSEKEEPING {
+            self.retry_deferred()?;
+            self.commit()?;
+            self.keep_house()?;
+            self.housekeeping_at = monotonic();
+        }
+        self.shared.busy_since.store(0, Ordering::Relaxed);
+        Ok(false)
+    }
+
+    /// The end, whatever it was.
+    pub(super) fn end(mut self, ended: thread::Result<Result<(), Broken>>) {
+        let shared = Arc::clone(&self.shared);
+        match ended {
+            Ok(Ok(())) => {}
+            Ok(Err(Broken(error))) => {
+                shared.poison.cancel();
+                tracing::error!(%error, "the log is poisoned: a write or sync failed");
             }
-            self.shared.busy_since.store(0, Ordering::Relaxed);
+            Err(_) => {
+                shared.poison.cancel();
+                tracing::error!("the log is poisoned: its writer panicked");
+            }
+        }
+        let guard = self.guard.take();
+        // What is durable is told. Every reply that is still owed is dropped:
+        // their askers see the poison.
+        shared.news.tell();
+        drop(self);
+        drop(guard);
+        let mut queue = lock(&shared.queue);
+        queue.closed = true;
+        queue.ended = true;
+        queue.commands.clear();
+        shared.busy_since.store(0, Ordering::Relaxed);
+        for waiting in queue.waiting.drain(..) {
+            let _nobody_waits = waiting.send(());
         }
     }
 
@@ -204,20 +224,16 @@ impl Writer {
         let shared = &self.shared;
         let mut queue = lock(&shared.queue);
         if self.unfinished.is_none() {
-            let none = |queue: &Queue| queue.commands.is_empty() && !queue.closed;
-            queue = shared.sleep(queue, Sleep::ForWork, UNSYNCED_MAX, none);
-            let alone = |queue: &Queue| !(queue.commands.is_empty() || queue.due || queue.closed);
-            queue = shared.sleep(queue, Sleep::ForCompany, COMPANY_MAX, alone);
+            queue = shared.sleep(queue, Sleep::ForWork, UNSYNCED_MAX, Queue::none);
+            queue = shared.sleep(queue, Sleep::ForCompany, COMPANY_MAX, Queue::alone);
         }
-        (queue.due, queue.appends) = (false, 0);
-        std::mem::swap(&mut queue.commands, commands);
-        queue.closed
+        queue.take(commands)
     }
 
     fn work(&mut self, commands: &mut Vec<Command>) -> Result<(), Broken> {
         // Idle or not: a gateway under load has no idle second.
         let idle = commands.is_empty() && self.unfinished.is_none();
-        if idle || self.deferred_tried_at.elapsed() >= UNSYNCED_MAX {
+        if idle || elapsed(self.deferred_tried_at) >= UNSYNCED_MAX {
             self.retry_deferred()?;
         }
         for command in commands.drain(..) {
@@ -316,7 +332,7 @@ impl Writer {
                 .any(|(account, _)| account.unsynced() >= UNSYNCED_SETTLEMENTS_ENOUGH);
             let late = self
                 .unsynced_since
-                .is_some_and(|since| since.elapsed() >= UNSYNCED_MAX);
+                .is_some_and(|since| elapsed(since) >= UNSYNCED_MAX);
             if durable || many || late {
                 self.sync()?;
             }
@@ -363,7 +379,7 @@ impl Writer {
         self.shared
             .metrics
             .log_sync_seconds
-            .observe(started.elapsed().as_secs_f64());
+            .observe(elapsed(started).as_secs_f64());
         for (account, count) in self.unsynced.drain().map(|(_, settled)| settled) {
             account.synced(count);
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Rows from the bottom up. A module may import from any lower row and from
 /// nothing in its own.
-const LAYERS: [&[&str]; 14] = [
+const LAYERS: [&[&str]; 15] = [
     &["clock", "secret", "payload", "metrics", "trace"],
     &["event", "link", "decode"],
     &["message"],
@@ -19,6 +19,7 @@ const LAYERS: [&[&str]; 14] = [
     &["config", "admin"],
     &["gateway"],
     &["cli"],
+    &["sim"],
     &["main"],
     &["lib"],
 ];

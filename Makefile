@@ -7,7 +7,7 @@ SCHEMATHESIS := $(TOOLS)/schemathesis/bin/schemathesis
 BINARIES := $(or $(CARGO_TARGET_DIR),target)
 
 .PHONY: demo test fmt lint deny unit doc browser bench bench-parts instructions pages bench-e2e bench-tools bench-report \
-	proof proof-faults power sync-eio hostile fuzz mutants advisories proof-report acme deploy package alerts proxies api clean
+	proof proof-faults power sync-eio sim hostile fuzz mutants advisories proof-report acme deploy package alerts proxies api clean
 
 demo: ## build, run the main job against emulators, show where to look
 	$(CARGO) run --release --locked -- demo $(DEMO)
@@ -122,6 +122,11 @@ advisories: $(DENY) ## every dependency against RustSec's advisories; ADVISORIES
 
 proof-report: ## docs/proof.md from what the proofs found last
 	tests/proof/report.py --collect $(PROOF)
+
+SEEDS ?= 100000
+sim: ## the simulation over SEEDS seeds; its figures below target/proof
+	HOOKFAN_SIM_SEEDS=$(SEEDS) HOOKFAN_SIM_THREADS=$(or $(THREADS),1) HOOKFAN_PROOF_DIR=$(or $(HOOKFAN_PROOF_DIR),$(abspath target/proof)) \
+	$(CARGO) test --release --locked --lib -- sim::run::over_any --nocapture
 
 acme: ## certificates from Let's Encrypt's test server on loopback; needs pebble (apt-get install pebble)
 	$(CARGO) build --locked

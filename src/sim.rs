@@ -21,6 +21,7 @@ mod bugs;
 mod checker;
 mod deeds;
 mod disk;
+mod medium;
 mod run;
 mod table;
 mod trace;

@@ -79,6 +79,7 @@ impl Fold {
             return Err(OpenError::Unread { path, from, to });
         }
         segment.set_end(end);
+        self.write_again(&segment, end).map_err(failed)?;
         if unread_at.is_empty() {
             self.cut_tail(&segment, end, length).map_err(failed)?;
         } else {
@@ -184,6 +185,30 @@ impl Fold {
             end,
             unread_at: walk.unread(),
         })
+    }
+
+    /// What a former run wrote last may be in the system's memory alone: after
+    /// a failed sync the system calls it clean, shows it, and never writes it.
+    /// So what is about to be believed beyond the checkpoint is written again.
+    /// Without a checkpoint only the newest can be such a segment: whoever
+    /// began one had synced the one before.
+    fn write_again(&self, segment: &Segment, end: u32) -> io::Result<()> {
+        let end = Offset::new(segment.id, end);
+        let mut at = self.position.max(Offset::new(segment.id, FIRST));
+        if self.position == Offset(0) && segment.id != self.newest {
+            return Ok(());
+        }
+        let mut buffer = vec![0; 64 * 1024];
+        while at < end {
+            let left = (end.position() - at.position()) as usize;
+            let wanted = buffer.get_mut(..left.min(64 * 1024)).unwrap_or_default();
+            let n = segment.file.read_at(wanted, u64::from(at.position()))?;
+            let read = wanted.get(..n).filter(|read| !read.is_empty());
+            let Some(read) = read else { break };
+            segment.file.write_all_at(read, u64::from(at.position()))?;
+            at = at.forward(n);
+        }
+        Ok(())
     }
 
     /// Gives the unused runway back; torn bytes stay as evidence, unread.

@@ -11,6 +11,7 @@ use super::record::{EventHead, Tag};
 use super::state::{Command, Shared};
 use super::walk::Met;
 use crate::event::Offset;
+use crate::settle::{Reason, Settlement};
 
 /// How far one read goes on when it finds nothing that is owed.
 const SCAN_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -67,6 +68,11 @@ impl Account {
             // Somebody else read on meanwhile.
             return Ok(true);
         }
+        // A former run was handed them and wrote of them; what it read is not
+        // there any more.
+        let open = state.ledger.open.range(from..gathered.reached);
+        let found = |at: &Offset| gathered.found.iter().any(|one| one.stored.offset == *at);
+        let unfound: Vec<Offset> = open.map(|(at, _)| *at).filter(|at| !found(at)).collect();
         for upcoming in gathered.found {
             state.push(upcoming);
         }
@@ -83,6 +89,9 @@ impl Account {
         state.live = caught_up && state.subscribed;
         let more = !state.upcoming.is_empty() || !caught_up;
         drop(state);
+        for at in unfound {
+            self.settle_damaged(shared, at);
+        }
         for segment in lost {
             shared.send(Command::Lost {
                 account: Arc::clone(self),
@@ -90,6 +99,14 @@ impl Account {
             });
         }
         Ok(more)
+    }
+
+    /// Settles an open copy whose event cannot be read any more.
+    pub(super) fn settle_damaged(self: &Arc<Self>, shared: &Shared, at: Offset) {
+        let detail = "its record in the log is damaged".to_owned();
+        if let Some(settling) = self.settle(at, Settlement::Dead(Reason::Damaged), None, detail) {
+            shared.send(Command::Settle(settling));
+        }
     }
 
     /// Reads what is owed and not settled in a range, up to a comfortable

@@ -108,6 +108,7 @@ pub(super) fn open(
     fold.dedupe
         .load_others(&*disk, &root.join("log"), &log, there)
         .map_err(failed(&root))?;
+    fold.newest = found.last().map_or(0, |candidate| candidate.id);
     for candidate in found {
         fold.segment(&*disk, candidate)?;
     }
@@ -157,6 +158,8 @@ fn say(recovery: &Recovery, shared: &Shared) {
 /// The log folded into accounts.
 pub(super) struct Fold {
     pub(super) log: LogId,
+    /// The last segment there is.
+    pub(super) newest: u32,
     /// What lies below is in the checkpoint.
     pub(super) position: Offset,
     pub(super) summaries: HashMap<u32, Summary>,
@@ -176,6 +179,7 @@ impl Fold {
         checkpoint.names.iter().for_each(|name| names.learn(name));
         Self {
             log,
+            newest: 0,
             position: checkpoint.position,
             summaries: checkpoint
                 .segments

@@ -15,7 +15,7 @@ use super::state::{Command, Shared};
 use super::{Attempt, Delivery, Handle, Stored, lock};
 use crate::clock::Timestamp;
 use crate::event::{Action, DestinationName, Offset};
-use crate::settle::{Reason, Settlement};
+use crate::settle::Settlement;
 
 /// One destination's durable place in the log.
 #[derive(Debug)]
@@ -165,9 +165,7 @@ impl Subscription {
     pub async fn reread(&self, offset: Offset) -> Option<Delivery> {
         loop {
             let (handle, account) = (Arc::clone(&self.handle), Arc::clone(&self.account));
-            match aside(move || read_open(&handle.shared, &account, offset))
-                .await
-            {
+            match aside(move || read_open(&handle.shared, &account, offset)).await {
                 Ok(Ok(delivery)) => return delivery,
                 failed => self.failed(&format!("{failed:?}")).await,
             }
@@ -277,11 +275,7 @@ fn read_open(shared: &Shared, account: &Arc<Account>, at: Offset) -> io::Result<
             Some(delivery(upcoming.stored, upcoming.action, &open))
         });
     if found.is_none() {
-        let detail = "its record in the log is damaged".to_owned();
-        if let Some(settling) = account.settle(at, Settlement::Dead(Reason::Damaged), None, detail)
-        {
-            shared.send(Command::Settle(settling));
-        }
+        account.settle_damaged(shared, at);
     }
     Ok(found)
 }

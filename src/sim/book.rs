@@ -28,7 +28,6 @@ pub(crate) struct Sent {
 /// An acknowledged event.
 #[derive(Clone, Debug)]
 pub(crate) struct Acked {
-    pub(crate) n: u64,
     /// Who must have got a copy.
     pub(crate) must: BTreeSet<usize>,
 }
@@ -92,11 +91,17 @@ impl Book {
 
     /// What was acknowledged as `event`. A second word about the same thing
     /// must be the same word.
-    pub(crate) fn acknowledge(&mut self, n: u64, event: String, duplicate: bool, copies: usize) {
+    pub(crate) fn acknowledge(
+        &mut self,
+        (n, place): (u64, usize),
+        event: String,
+        duplicate: bool,
+        copies: usize,
+    ) {
         let Some(sent) = self.sent.get_mut(&n) else {
             return;
         };
-        let now = sent.tries.last().cloned().unwrap_or_default();
+        let now = sent.tries.get(place).cloned().unwrap_or_default();
         match (&sent.known_as, duplicate) {
             (Some(known), true) if *known != event => {
                 self.wrong
@@ -122,7 +127,7 @@ impl Book {
             }
         };
         sent.known_as.get_or_insert_with(|| event.clone());
-        self.acked.entry(event).or_insert(Acked { n, must });
+        self.acked.entry(event).or_insert(Acked { must });
     }
 }
 

@@ -98,7 +98,11 @@ impl World {
             body.push_str(&format!(",\"id\":\"v{n}\""));
         }
         let long = chance.u8(..10) == 0;
-        let filler = if long { chance.usize(..1500) } else { chance.usize(..80) };
+        let filler = if long {
+            chance.usize(..1500)
+        } else {
+            chance.usize(..80)
+        };
         body.push_str(&format!(",\"text\":\"{}\"}}", "x".repeat(filler)));
         Sent {
             source,
@@ -155,17 +159,27 @@ impl World {
         let table = self.table().edited(&mut self.chance);
         let text = table.text(self.bug);
         self.books.open().note(&table);
-        let (in_force, books, trace) = (Arc::clone(&self.in_force), self.books.clone(), self.trace.clone());
+        let (in_force, books, trace) = (
+            Arc::clone(&self.in_force),
+            self.books.clone(),
+            self.trace.clone(),
+        );
         let then = move |taken: bool| {
             trace.say(format_args!("reloaded: {taken}"));
             if taken {
                 *in_force.lock().unwrap_or_else(PoisonError::into_inner) = table;
                 books.open().fault("reload");
             } else {
-                books.open().wrong.push("a good configuration was refused".to_owned());
+                books
+                    .open()
+                    .wrong
+                    .push("a good configuration was refused".to_owned());
             }
         };
-        let _gone = running.wishes.send(Wish::Reload(text, Box::new(then))).await;
+        let _gone = running
+            .wishes
+            .send(Wish::Reload(text, Box::new(then)))
+            .await;
     }
 
     async fn reload_badly(&mut self, running: &Running) {
@@ -173,12 +187,18 @@ impl World {
         let books = self.books.clone();
         let then = move |taken: bool| {
             if taken {
-                books.open().wrong.push("a bad configuration was taken".to_owned());
+                books
+                    .open()
+                    .wrong
+                    .push("a bad configuration was taken".to_owned());
             } else {
                 books.open().fault("bad reload");
             }
         };
-        let _gone = running.wishes.send(Wish::Reload(text, Box::new(then))).await;
+        let _gone = running
+            .wishes
+            .send(Wish::Reload(text, Box::new(then)))
+            .await;
     }
 
     fn pause(&mut self, running: &Running) {
@@ -205,7 +225,10 @@ impl World {
             return;
         }
         let letter = &letters[self.chance.usize(..letters.len())];
-        let Some(to) = NAMES.iter().position(|name| *name == letter.destination.as_str()) else {
+        let Some(to) = NAMES
+            .iter()
+            .position(|name| *name == letter.destination.as_str())
+        else {
             return;
         };
         let copy = (letter.event.to_string(), to);
@@ -216,7 +239,11 @@ impl World {
             true => log.dead_retry(letter.id).await,
             false => log.dead_drop(letter.id).await,
         };
-        self.trace.say(format_args!("operator: {} of {}, again {again}: {done:?}", short(&copy.0), NAMES[to]));
+        self.trace.say(format_args!(
+            "operator: {} of {}, again {again}: {done:?}",
+            short(&copy.0),
+            NAMES[to]
+        ));
         let mut book = self.books.open();
         if let Ok(done) = done {
             book.unsure.remove(&copy);
@@ -244,13 +271,18 @@ impl World {
             .owed
             .iter()
             .filter_map(|owed| {
-                let to = NAMES.iter().position(|name| *name == owed.destination.as_str())?;
+                let to = NAMES
+                    .iter()
+                    .position(|name| *name == owed.destination.as_str())?;
                 Some((event.event.id.to_string(), to))
             })
             .collect();
         self.books.open().unsure.extend(copies.iter().cloned());
         let done = log.replay(event, event.owed.clone()).await;
-        self.trace.say(format_args!("operator: replays {}: {done:?}", short(&event.event.id.to_string())));
+        self.trace.say(format_args!(
+            "operator: replays {}: {done:?}",
+            short(&event.event.id.to_string())
+        ));
         if done.is_ok() {
             let mut book = self.books.open();
             for copy in copies {
@@ -280,11 +312,13 @@ impl World {
         if !self.kinds.trouble {
             return;
         }
-        let kind = [Trouble::Write, Trouble::Sync, Trouble::Sync, Trouble::Read][self.chance.usize(..4)];
+        let kind =
+            [Trouble::Write, Trouble::Sync, Trouble::Sync, Trouble::Read][self.chance.usize(..4)];
         let nth = self.chance.u64(1..12);
         self.disk.trouble(Some((kind, nth)));
         self.troubled = true;
-        self.trace.say(format_args!("{kind:?} number {nth} will fail"));
+        self.trace
+            .say(format_args!("{kind:?} number {nth} will fail"));
         self.books.open().fault(match kind {
             Trouble::Write => "EIO on write",
             Trouble::Sync => "EIO on sync",
@@ -307,11 +341,11 @@ struct Sender {
 impl Sender {
     async fn send(self) {
         let source = SourceName::from(SOURCES[self.source]);
-        let readings = self.read(&source);
+        let (readings, places) = self.read(&source);
         let taken = timeout(self.patience, self.ingress.accept(&source, readings)).await;
         let numbers = &self.numbers;
         match taken {
-            Ok(Ok(receipts)) => self.acknowledged(&receipts),
+            Ok(Ok(receipts)) => self.acknowledged(&receipts, &places),
             Ok(Err(error)) => self.trace.say(format_args!("{numbers:?} refused: {error}")),
             Err(_) if self.patience > Duration::from_secs(100) => {
                 let what = format!("{numbers:?} had no answer in {:?}", self.patience);
@@ -323,16 +357,22 @@ impl Sender {
 
     /// The way of a posted webhook: its source's reader reads it. Who is owed
     /// is known from here on: nothing comes between this and the table's turn.
-    fn read(&self, source: &SourceName) -> Vec<Reading> {
+    fn read(&self, source: &SourceName) -> (Vec<Reading>, Vec<usize>) {
         let front = self.ingress.front.load_full();
-        let table = self.table.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let table = self
+            .table
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         let mut book = self.books.open();
-        let mut readings = Vec::new();
+        let (mut readings, mut places) = (Vec::new(), Vec::new());
         for n in &self.numbers {
-            let (Some(sent), Some(source)) = (book.sent.get_mut(n), front.sources.get(source)) else {
+            let (Some(sent), Some(source)) = (book.sent.get_mut(n), front.sources.get(source))
+            else {
                 continue;
             };
             let owed: BTreeSet<usize> = table.owed(sent.source, sent.kind, sent.even);
+            places.push(sent.tries.len());
             sent.tries.push(owed);
             let inbound = Inbound {
                 tail: None,
@@ -346,20 +386,22 @@ impl Sender {
                 other => book.wrong.push(format!("{n} is not read: {other:?}")),
             }
         }
-        readings
+        (readings, places)
     }
 
-    fn acknowledged(&self, receipts: &[Receipt]) {
+    /// `places`: which try of each event this was.
+    fn acknowledged(&self, receipts: &[Receipt], places: &[usize]) {
         let mut book = self.books.open();
         if receipts.len() != self.numbers.len() {
             let what = format!("{:?} has {} receipts", self.numbers, receipts.len());
             book.wrong.push(what);
         }
-        for (n, receipt) in self.numbers.iter().zip(receipts) {
+        for ((n, place), receipt) in self.numbers.iter().zip(places).zip(receipts) {
             let event = receipt.id.to_string();
             let again = if receipt.duplicate { " again" } else { "" };
-            self.trace.say(format_args!("{n} is {}{again}", short(&event)));
-            book.acknowledge(*n, event, receipt.duplicate, receipt.deliveries);
+            self.trace
+                .say(format_args!("{n} is {}{again}", short(&event)));
+            book.acknowledge((*n, *place), event, receipt.duplicate, receipt.deliveries);
         }
     }
 }

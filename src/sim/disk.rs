@@ -4,17 +4,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
 use super::bugs::Bug;
+use super::medium::{Change, Inode};
 use crate::log::simulated::{Disk, DiskFile};
-
-/// What a device writes in one piece.
-const SECTOR: usize = 512;
 
 #[derive(Clone, Debug)]
 pub(crate) struct SimDisk(Arc<Mutex<State>>);
@@ -38,8 +35,6 @@ struct State {
     journal: Vec<Change>,
     folders: BTreeSet<PathBuf>,
     fresh_folders: BTreeSet<PathBuf>,
-    /// Stretches that cannot be read.
-    bad: Vec<(usize, Range<usize>)>,
     chance: fastrand::Rng,
     bug: Option<Bug>,
     locked: bool,
@@ -51,88 +46,6 @@ struct State {
     operations: u64,
     /// What every operation was, folded into a number.
     print: u64,
-}
-
-#[derive(Clone, Debug)]
-enum Change {
-    Link(PathBuf, usize),
-    Unlink(PathBuf),
-    Rename(PathBuf, PathBuf, usize),
-}
-
-impl Change {
-    fn folder(&self) -> Option<&Path> {
-        match self {
-            Self::Link(path, _) | Self::Unlink(path) | Self::Rename(path, ..) => path.parent(),
-        }
-    }
-
-    fn apply(self, names: &mut BTreeMap<PathBuf, usize>) {
-        match self {
-            Self::Link(path, inode) => drop(names.insert(path, inode)),
-            Self::Unlink(path) => drop(names.remove(&path)),
-            Self::Rename(from, to, inode) => {
-                if names.get(&from) == Some(&inode) {
-                    names.remove(&from);
-                }
-                names.insert(to, inode);
-            }
-        }
-    }
-}
-
-#[derive(Clone, Debug, Default)]
-struct Inode {
-    now: Vec<u8>,
-    durable: Vec<u8>,
-    /// Sectors that a sync would write.
-    dirty: BTreeSet<usize>,
-}
-
-impl Inode {
-    fn touch(&mut self, bytes: Range<usize>) {
-        if !bytes.is_empty() {
-            self.dirty
-                .extend(bytes.start / SECTOR..=(bytes.end - 1) / SECTOR);
-        }
-    }
-
-    fn sector(&self, sector: usize) -> Range<usize> {
-        sector * SECTOR..((sector + 1) * SECTOR).min(self.now.len())
-    }
-
-    fn sync(&mut self) {
-        self.durable.resize(self.now.len(), 0);
-        for sector in std::mem::take(&mut self.dirty) {
-            let range = self.sector(sector);
-            if !range.is_empty() {
-                self.durable[range.clone()].copy_from_slice(&self.now[range]);
-            }
-        }
-    }
-
-    /// What a power cut leaves.
-    fn survive(mut self, chance: &mut fastrand::Rng) -> Self {
-        let mut left = std::mem::take(&mut self.durable);
-        if chance.bool() {
-            left.resize(self.now.len(), 0);
-        }
-        for sector in &self.dirty {
-            let range = self.sector(*sector);
-            let range = range.start.min(left.len())..range.end.min(left.len());
-            let new = match chance.u8(..8) {
-                0 => range.start + chance.usize(0..=range.len()),
-                1..5 => range.end,
-                _ => range.start,
-            };
-            left[range.start..new].copy_from_slice(&self.now[range.start..new]);
-        }
-        Self {
-            now: left.clone(),
-            durable: left,
-            dirty: BTreeSet::new(),
-        }
-    }
 }
 
 impl State {
@@ -177,7 +90,6 @@ impl SimDisk {
             journal: Vec::new(),
             folders: BTreeSet::new(),
             fresh_folders: BTreeSet::new(),
-            bad: Vec::new(),
             chance,
             bug,
             locked: false,
@@ -233,7 +145,6 @@ impl SimDisk {
             journal: Vec::new(),
             folders,
             fresh_folders: BTreeSet::new(),
-            bad: Vec::new(),
             chance,
             bug: state.bug,
             locked: false,
@@ -259,7 +170,6 @@ impl SimDisk {
             journal: std::mem::take(&mut state.journal),
             folders: std::mem::take(&mut state.folders),
             fresh_folders: std::mem::take(&mut state.fresh_folders),
-            bad: Vec::new(),
             chance,
             bug: state.bug,
             locked: false,
@@ -322,19 +232,9 @@ impl SimDisk {
         }
     }
 
-    /// From now on a sector of a file cannot be read.
-    pub(crate) fn go_bad(&self, path: &Path, at: usize) {
-        let mut state = self.state();
-        if let Some(inode) = state.names.get(path).copied() {
-            let start = at / SECTOR * SECTOR;
-            state.bad.push((inode, start..start + SECTOR));
-        }
-    }
-
     pub(crate) fn heal(&self) {
         let mut state = self.state();
         (state.trouble, state.cut_in, state.room) = (None, None, None);
-        state.bad.clear();
     }
 
     /// Folds all that was asked of it, and all that it holds.
@@ -485,13 +385,6 @@ impl DiskFile for SimFile {
         let mut state = self.disk.state();
         state.step(9, Some(Trouble::Read))?;
         let at = usize::try_from(at).unwrap_or(usize::MAX);
-        let asked = at..at.saturating_add(buf.len());
-        let is_bad = |(inode, bad): &(usize, Range<usize>)| {
-            *inode == self.inode && bad.start < asked.end && asked.start < bad.end
-        };
-        if state.bad.iter().any(is_bad) {
-            return Err(io::Error::other("a bad sector"));
-        }
         let bytes = self.inode(&mut state)?.now.get(at..).unwrap_or_default();
         let n = bytes.len().min(buf.len());
         buf[..n].copy_from_slice(&bytes[..n]);

@@ -26,14 +26,20 @@ fn one(seed: u64, bug: Option<Bug>) -> (Result<Tally, Failure>, String) {
 }
 
 fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+    std::env::var(name)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(default)
 }
 
 fn commit() -> String {
-    let described = Command::new("git").args(["describe", "--always", "--dirty"]).output();
+    let described = Command::new("git")
+        .args(["describe", "--always", "--dirty"])
+        .output();
     let text = described.ok().filter(|said| said.status.success());
     let text = text.map(|said| String::from_utf8_lossy(&said.stdout).trim().to_owned());
-    text.filter(|text| !text.is_empty()).unwrap_or_else(|| "unknown".to_owned())
+    text.filter(|text| !text.is_empty())
+        .unwrap_or_else(|| "unknown".to_owned())
 }
 
 /// All that the seeds came to.
@@ -91,14 +97,20 @@ fn many(from: u64, seeds: u64, threads: u64) -> Sum {
             }
             sum.add(seed, one(seed, None));
             if (seed - from + 1).is_multiple_of(1000) {
-                println!("{} seeds, {:.0} s", seed - from + 1, began.elapsed().as_secs_f64());
+                println!(
+                    "{} seeds, {:.0} s",
+                    seed - from + 1,
+                    began.elapsed().as_secs_f64()
+                );
             }
         }
     };
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
         let mut all = Sum::default();
-        threads.into_iter().for_each(|thread| all.join(thread.join().unwrap()));
+        threads
+            .into_iter()
+            .for_each(|thread| all.join(thread.join().unwrap()));
         all
     })
 }
@@ -106,11 +118,22 @@ fn many(from: u64, seeds: u64, threads: u64) -> Sum {
 /// A3. With `HOOKFAN_SIM_SEEDS` (and `_FROM`, `_THREADS`) as many as are asked.
 #[test]
 fn over_any_faults_nothing_is_lost_misordered_or_stuck() {
-    let (from, seeds) = (number("HOOKFAN_SIM_FROM", 0), number("HOOKFAN_SIM_SEEDS", SHORT));
+    let (from, seeds) = (
+        number("HOOKFAN_SIM_FROM", 0),
+        number("HOOKFAN_SIM_SEEDS", SHORT),
+    );
     let began = Instant::now();
     let sum = many(from, seeds, number("HOOKFAN_SIM_THREADS", 1));
     let (seconds, commit) = (began.elapsed().as_secs_f64(), commit());
-    let Sum { full, events, attempts, crashes, faults, failed, .. } = &sum;
+    let Sum {
+        full,
+        events,
+        attempts,
+        crashes,
+        faults,
+        failed,
+        ..
+    } = &sum;
     println!(
         "simulation: {} seeds, {} violations, {full} with a crash and three kinds of fault, {events} events, \
          {attempts} attempts, {crashes} crashes, {faults:?}, {seconds:.0} s",
@@ -118,10 +141,18 @@ fn over_any_faults_nothing_is_lost_misordered_or_stuck() {
         failed.len(),
     );
     for (seed, failure, trace) in failed {
-        println!("{trace}seed {seed} at {commit}: {}: {}", failure.kind, failure.what);
+        println!(
+            "{trace}seed {seed} at {commit}: {}: {}",
+            failure.kind, failure.what
+        );
     }
     write_proof(&sum, seconds, &commit);
-    assert!(failed.is_empty(), "{} of {} seeds failed", failed.len(), sum.seeds);
+    assert!(
+        failed.is_empty(),
+        "{} of {} seeds failed",
+        failed.len(),
+        sum.seeds
+    );
 }
 
 fn write_proof(sum: &Sum, seconds: f64, commit: &str) {
@@ -146,7 +177,12 @@ fn today() -> String {
 #[test]
 fn the_same_seed_is_the_same_world() {
     for seed in 1..12 {
-        let print = || one(seed, None).0.map(|tally| tally.print).map_err(|failure| failure.what);
+        let print = || {
+            one(seed, None)
+                .0
+                .map(|tally| tally.print)
+                .map_err(|failure| failure.what)
+        };
         let first = print();
         let elsewhere = std::thread::scope(|scope| scope.spawn(print).join().unwrap());
         assert_eq!(first, elsewhere, "seed {seed}");

@@ -151,7 +151,11 @@ impl Table {
             if rule.even_only {
                 text.push_str("when = \"payload.even\"\n");
             }
-            let to: Vec<String> = rule.to.iter().map(|to| format!("\"{}\"", NAMES[*to])).collect();
+            let to: Vec<String> = rule
+                .to
+                .iter()
+                .map(|to| format!("\"{}\"", NAMES[*to]))
+                .collect();
             let _ = writeln!(text, "to = [{}]", to.join(", "));
         }
         text

@@ -47,12 +47,19 @@ impl Trace {
     }
 
     pub(crate) fn print(&self) -> u64 {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner).print
+        self.lines
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .print
     }
 
     pub(crate) fn last(&self, count: usize) -> String {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         let from = lines.last.len().saturating_sub(count);
-        lines.last.range(from..).map(|line| format!("{line}\n")).collect()
+        lines
+            .last
+            .range(from..)
+            .map(|line| format!("{line}\n"))
+            .collect()
     }
 }

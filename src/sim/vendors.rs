@@ -154,11 +154,20 @@ impl Network for Wire {
             let Some(to) = to else {
                 return Err(Outcome::Dns);
             };
-            let text = |name: &str| request.headers().get(name)?.to_str().ok().map(str::to_owned);
+            let text = |name: &str| {
+                request
+                    .headers()
+                    .get(name)?
+                    .to_str()
+                    .ok()
+                    .map(str::to_owned)
+            };
             let event = text("webhook-id").unwrap_or_default();
             let attempt = text("hookfan-attempt").and_then(|text| text.parse().ok());
             let body = request.into_body().collect().await;
-            let body = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+            let body = body
+                .map(http_body_util::Collected::to_bytes)
+                .unwrap_or_default();
             let power = vendors.state().power.clone();
             if power.is_cancelled() {
                 return std::future::pending().await;
@@ -189,7 +198,11 @@ impl Vendors {
         let mut state = self.state();
         let (answer, took) = state.decide(to);
         let at = state.base.elapsed();
-        state.trace.say(format_args!("{} comes to {}, attempt {attempt}", short(&event), NAMES[to]));
+        state.trace.say(format_args!(
+            "{} comes to {}, attempt {attempt}",
+            short(&event),
+            NAMES[to]
+        ));
         let arrival = Arrival {
             life: state.life,
             to,
@@ -222,7 +235,9 @@ impl Vendors {
         let arrival = &mut state.arrivals[index];
         (arrival.said, arrival.ended) = (said, Some(at));
         let (event, to) = (short(&arrival.event).to_owned(), arrival.to);
-        state.trace.say(format_args!("{} hears {said:?} of {event}", NAMES[to]));
+        state
+            .trace
+            .say(format_args!("{} hears {said:?} of {event}", NAMES[to]));
         let mut response = Response::new(Full::default());
         let status = answer?;
         *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or_default();

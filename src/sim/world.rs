@@ -213,7 +213,8 @@ impl World {
                 return Err(Failure::new(Kind::Crash, &what));
             }
         };
-        self.trace.say(format_args!("life {life} begins: {recovery:?}"));
+        self.trace
+            .say(format_args!("life {life} begins: {recovery:?}"));
         if recovery.quarantined > 0 {
             self.books.open().fault("quarantined");
         }
@@ -308,7 +309,10 @@ impl World {
             }
         }
         match panicked {
-            Some(error) => Err(Failure::new(Kind::Crash, &format!("a task panicked: {error}"))),
+            Some(error) => Err(Failure::new(
+                Kind::Crash,
+                &format!("a task panicked: {error}"),
+            )),
             None => Ok(()),
         }
     }
@@ -329,7 +333,8 @@ impl World {
             if length > 128 {
                 let at = self.chance.usize(128..length);
                 self.disk.rot(path, at, self.chance.u8(..8));
-                self.trace.say(format_args!("{} rots at {at}", path.display()));
+                self.trace
+                    .say(format_args!("{} rots at {at}", path.display()));
                 self.books.open().fault("rot");
             }
         }
@@ -339,7 +344,9 @@ impl World {
     pub(super) fn sealed(&self) -> Vec<PathBuf> {
         let files = self.disk.files().into_iter().map(|(path, _)| path);
         let mut segments: Vec<PathBuf> = files
-            .filter(|path| path.starts_with("/data/log") && path.extension().is_some_and(|e| e == "seg"))
+            .filter(|path| {
+                path.starts_with("/data/log") && path.extension().is_some_and(|e| e == "seg")
+            })
             .collect();
         segments.pop();
         segments
@@ -351,7 +358,8 @@ impl World {
         match self.chance.u8(..3) {
             0 => {
                 if simulated::age_checkpoint(&self.disk, root).unwrap_or(false) {
-                    self.trace.say(format_args!("an older version's checkpoint"));
+                    self.trace
+                        .say(format_args!("an older version's checkpoint"));
                     self.books.open().fault("upgrade");
                 }
             }
@@ -388,9 +396,12 @@ impl World {
             &mut tasks,
         );
         let refused = matches!(opened, Err(crate::log::OpenError::NewerFormat { .. }));
-        let untouched = before == self.disk.files() && self.disk.bytes(&path).as_deref() == Some(&newer[..]);
+        let untouched =
+            before == self.disk.files() && self.disk.bytes(&path).as_deref() == Some(&newer[..]);
         if !(refused && untouched) {
-            self.books.open().wrong.push(format!("a newer format is not refused untouched: {refused}, {untouched}"));
+            self.books.open().wrong.push(format!(
+                "a newer format is not refused untouched: {refused}, {untouched}"
+            ));
         }
         drop(opened);
         if write(&whole).is_ok() {
@@ -422,8 +433,16 @@ impl World {
         };
         while !pending(&running.log).is_empty() {
             if Instant::now() > deadline {
-                let states: Vec<_> = running.house.workers.iter().map(|w| (w.key().clone(), w.state())).collect();
-                let what = format!("still owed in peace: {:?}; {states:?}", pending(&running.log));
+                let states: Vec<_> = running
+                    .house
+                    .workers
+                    .iter()
+                    .map(|w| (w.key().clone(), w.state()))
+                    .collect();
+                let what = format!(
+                    "still owed in peace: {:?}; {states:?}",
+                    pending(&running.log)
+                );
                 return Err(Failure::new(Kind::Stall, &what));
             }
             if running.log.health().is_err() && running.log.moves().is_err() {
@@ -445,8 +464,13 @@ impl World {
         let book = self.books.open();
         checker::check(&book, &arrivals, &answers, &again)
             .map_err(|wrong| Failure::new(Kind::WrongAnswer, &wrong))?;
-        let crashes = book.ends.iter().filter(|(end, _)| *end != End::Stopped).count();
-        self.trace.say(format_args!("ends with {:x}", self.disk.print()));
+        let crashes = book
+            .ends
+            .iter()
+            .filter(|(end, _)| *end != End::Stopped)
+            .count();
+        self.trace
+            .say(format_args!("ends with {:x}", self.disk.print()));
         Ok(Tally {
             events: book.acked.len() as u64,
             attempts: arrivals.len() as u64,
@@ -461,7 +485,10 @@ impl World {
         let failed = |error: std::io::Error| Failure::new(Kind::Crash, &error.to_string());
         let filter = Filter::default;
         let letters = log.dead(filter(), None, usize::MAX).await.map_err(failed)?;
-        let events = log.events(filter(), None, usize::MAX).await.map_err(failed)?;
+        let events = log
+            .events(filter(), None, usize::MAX)
+            .await
+            .map_err(failed)?;
         Ok(Answers::new(log.totals(), &letters, &events))
     }
 }

@@ -31,6 +31,33 @@ async fn a_failed_sync_poisons_the_log_for_good() {
     );
 }
 
+/// The system shows what it could not write, calls it clean, and writes it no
+/// more: a start that believed it would acknowledge a resend of it, and the next
+/// power cut would take it away.
+#[tokio::test]
+async fn what_a_failed_sync_left_in_memory_is_on_the_disk_before_it_is_believed() {
+    for seed in 0..8 {
+        let mut house = House::new();
+        let log = house.open();
+        put(&log, 0, &["a"]).await;
+        house.disk.fail_syncs(true);
+        let failed = log.append(vec![accepted(vendor(1, "v"), &["a"])]).await;
+        assert_eq!(failed, Err(AppendError::Poisoned));
+        log.close().await;
+        house.disk.fail_syncs(false);
+        house.disk.kill();
+        let log = house.open();
+        let again = log.append(vec![accepted(vendor(2, "v"), &["a"])]).await;
+        assert!(again.unwrap()[0].duplicate, "it is there");
+        house.crash(&mut fastrand::Rng::with_seed(seed));
+        let log = house.open();
+        assert_eq!(totals(&log, "a"), [2, 0, 0, 0, 2]);
+        let mut a = log.subscribe(&name("a"));
+        assert_eq!(number(&next(&mut a).await), 0);
+        assert_eq!(number(&next(&mut a).await), 1, "seed {seed}: it is lost");
+    }
+}
+
 /// Some work with everything in it; tells what was acknowledged.
 async fn work(log: &Log) -> Vec<EventId> {
     let mut acknowledged = Vec::new();

@@ -343,3 +343,33 @@ async fn an_offline_look_counts_what_is_there_and_names_what_is_not() {
     assert!(!report.is_sound());
     assert_eq!((report.damaged.len(), report.events), (1, 2));
 }
+
+#[tokio::test]
+async fn a_damaged_copy_that_a_former_run_tried_is_settled_dead() {
+    let mut house = House::new();
+    let log = house.open();
+    put(&log, 0, &["a"]).await;
+    put(&log, 1, &["a"]).await;
+    log.close().await;
+    let log = house.open();
+    let mut a = log.subscribe(&name("a"));
+    let first = next(&mut a).await.stored.offset;
+    a.retry(first, attempt(1), START);
+    // With it what was written of the attempt is synced.
+    put(&log, 2, &["b"]).await;
+    house.crash(&mut fastrand::Rng::with_seed(1));
+    let path = "/data/log/0000000000000001.seg";
+    let mut bytes = house.disk.bytes(path);
+    let needle = b"{\"n\":0}";
+    let at = bytes.windows(needle.len()).position(|part| part == needle);
+    bytes[at.unwrap()] ^= 1;
+    house.disk.set_bytes(path, bytes);
+    let log = house.open();
+    assert_eq!(totals(&log, "a"), [2, 0, 0, 0, 2]);
+    let mut a = log.subscribe(&name("a"));
+    let second = next(&mut a).await.stored.offset;
+    assert!(second > first);
+    a.settle(second, Settlement::Delivered, None, "");
+    until(|| totals(&log, "a") == [2, 1, 1, 0, 0]).await;
+    adds_up(&log);
+}

@@ -45,6 +45,33 @@ pub(crate) struct World {
 struct Inode {
     now: Vec<u8>,
     durable: Vec<u8>,
+    /// What a failed sync gave up: called clean, and not on the device.
+    given_up: Vec<Range<usize>>,
+}
+
+impl Inode {
+    fn sync(&mut self) {
+        let mut synced = self.now.clone();
+        for bytes in &self.given_up {
+            let old = self.durable.iter().copied().chain(std::iter::repeat(0));
+            let old = old.skip(bytes.start).take(bytes.len());
+            synced[bytes.clone()]
+                .iter_mut()
+                .zip(old)
+                .for_each(|(to, from)| *to = from);
+        }
+        self.durable = synced;
+    }
+
+    fn give_up(&mut self) {
+        let durable = |at: usize| self.durable.get(at).copied().unwrap_or(0);
+        for from in (0..self.now.len()).step_by(SECTOR) {
+            let sector = from..(from + SECTOR).min(self.now.len());
+            if sector.clone().any(|at| self.now[at] != durable(at)) {
+                self.given_up.push(sector);
+            }
+        }
+    }
 }
 
 impl World {
@@ -68,6 +95,12 @@ impl World {
 }
 
 impl SimDisk {
+    /// The process is gone, and with it its lock; what the system has in memory
+    /// stays.
+    pub(crate) fn kill(&self) {
+        lock(&self.0).locked = false;
+    }
+
     /// What is left after a power cut: each unsynced sector may be old, new or
     /// (rarely) torn; unsynced names may be there or not.
     pub(crate) fn crash(&self, chance: &mut fastrand::Rng) -> Self {
@@ -93,6 +126,7 @@ impl SimDisk {
             Inode {
                 now: left.clone(),
                 durable: left,
+                given_up: Vec::new(),
             }
         });
         let fresh = World {
@@ -111,6 +145,7 @@ impl SimDisk {
         let inodes = world.inodes.iter().map(|inode| Inode {
             now: inode.now.clone(),
             durable: inode.now.clone(),
+            given_up: Vec::new(),
         });
         let fresh = World {
             inodes: inodes.collect(),
@@ -182,6 +217,7 @@ impl SimDisk {
         world.inodes[inode] = Inode {
             now: bytes.clone(),
             durable: bytes,
+            given_up: Vec::new(),
         };
     }
 
@@ -364,7 +400,11 @@ impl DiskFile for SimFile {
         if world.room.is_some_and(|room| world.used() + grows > room) && grows > 0 {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        let now = &mut world.inodes[self.inode].now;
+        let inode = &mut world.inodes[self.inode];
+        inode
+            .given_up
+            .retain(|bytes| at as usize >= bytes.end || end <= bytes.start);
+        let now = &mut inode.now;
         now.resize(now.len().max(end), 0);
         now[at as usize..end].copy_from_slice(buf);
         Ok(())
@@ -374,12 +414,12 @@ impl DiskFile for SimFile {
         let mut world = lock(&self.disk.0);
         world.step()?;
         if world.fail_syncs {
+            world.inodes[self.inode].give_up();
             return Err(io::Error::other("input/output error"));
         }
         assert!(!world.panic_at_syncs, "as the test wants it");
         world.syncs += 1;
-        let inode = &mut world.inodes[self.inode];
-        inode.durable.clone_from(&inode.now);
+        world.inodes[self.inode].sync();
         Ok(())
     }
 

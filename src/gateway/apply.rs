@@ -95,20 +95,18 @@ impl Gateway {
         for destination in &self.wanted() {
             self.adopt(destination);
         }
-        for worker in self.house.workers.iter() {
-            worker.set_drain_patience(self.fixed.limits.drain);
+        let workers = self.house.workers.iter();
+        let mut running: Vec<_> = workers.map(|worker| worker.key().clone()).collect();
+        running.sort_unstable();
+        for name in &running {
+            if let Some(worker) = self.house.workers.get(name) {
+                worker.set_drain_patience(self.fixed.limits.drain);
+            }
         }
         self.house.front.store(Arc::new(front));
-        let gone: Vec<_> = {
-            let known = &self.fixed.destinations;
-            self.house
-                .workers
-                .iter()
-                .map(|worker| worker.key().clone())
-                .filter(|name| !known.contains_key(name))
-                .collect()
-        };
-        for name in gone {
+        let known = &self.fixed.destinations;
+        running.retain(|name| !known.contains_key(name));
+        for name in running {
             if let Some((name, worker)) = self.house.workers.remove(&name) {
                 worker.stop();
                 self.leaving.insert(name.clone());

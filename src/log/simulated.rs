@@ -16,7 +16,7 @@ use super::record::Out;
 use super::state::{Command, Handle, Queue, Shared, Sleep};
 use super::writer::{COMPANY_MAX, UNSYNCED_MAX, Writer};
 use super::{Log, OpenError, Recovery, Settings, lock, recover, segment};
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
 use crate::event::Offset;
 use crate::metrics::Metrics;
 
@@ -139,26 +139,19 @@ async fn rest(shared: &Shared, sleep: Sleep, at_most: Duration, still: fn(&Queue
     }
 }
 
-/// A segment's bytes as a newer version's.
-pub(crate) fn header_of_newer(segment: &[u8]) -> Vec<u8> {
-    let mut newer = segment.to_vec();
-    let read = |bytes: &[u8]| {
-        let id = |at: usize| bytes.get(at..at + 16)?.try_into().ok();
-        let number = bytes.get(32..36)?.try_into().ok();
-        Some((id(16)?, u32::from_le_bytes(number?)))
+/// A segment's bytes as a newer version's. `None`: its header is not whole.
+pub(crate) fn as_newer(disk: &dyn Disk, path: &Path) -> Option<Vec<u8>> {
+    let file = disk.open(path).ok()?;
+    let header = segment::Header::read(&*file).ok()??;
+    let mut newer = vec![0; usize::try_from(file.len().ok()?).ok()?];
+    file.read_at(&mut newer, 0).ok()?;
+    let header = segment::Header {
+        format: segment::FORMAT + 1,
+        ..header
     };
-    if let Some((log, id)) = read(segment) {
-        let header = segment::Header {
-            format: segment::FORMAT + 1,
-            log,
-            id,
-            created: Timestamp::default(),
-        };
-        let bytes = header.bytes();
-        let length = bytes.len().min(newer.len());
-        newer[..length].copy_from_slice(&bytes[..length]);
-    }
-    newer
+    let bytes = header.bytes();
+    newer.get_mut(..bytes.len())?.copy_from_slice(&bytes);
+    Some(newer)
 }
 
 /// Draws the checkpoint of a folder as the first version drew it, which knew

@@ -77,6 +77,8 @@ pub(super) struct Running {
 
 /// Runs a world to its end on a runtime of its own.
 pub(crate) fn run(seed: u64, bug: Option<Bug>) -> (Result<Tally, Failure>, String) {
+    // Opening it rolls dice.
+    let _links = links();
     fastrand::seed(seed ^ 0x5eed);
     let _machine = Machine::start();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -377,7 +379,9 @@ impl World {
         let Some(whole) = self.disk.bytes(&path) else {
             return;
         };
-        let newer = simulated::header_of_newer(&whole);
+        let Some(newer) = simulated::as_newer(&self.disk, &path) else {
+            return;
+        };
         let write = |bytes: &[u8]| {
             let file = self.disk.open(&path)?;
             file.write_all_at(bytes, 0)?;
@@ -421,8 +425,10 @@ impl World {
         let Some(mut running) = self.start(life)? else {
             return Err(Failure::new(Kind::Crash, "the last life does not begin"));
         };
-        for worker in running.house.workers.iter() {
-            worker.resume();
+        for name in NAMES {
+            if let Some(worker) = running.house.workers.get(name) {
+                worker.resume();
+            }
         }
         let deadline = Instant::now() + PEACE;
         let pending = |log: &Log| {

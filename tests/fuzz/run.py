@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Fuzzes every target for some seconds each and says how far it came.
 
-  run.py [--seconds N] [TARGET ...]     all targets, a minute each
+  run.py [--seconds N] [--built FOLDER] [TARGET ...]
+                all targets, a minute each; FOLDER: where their binaries are
 
 Needs cargo-fuzz (`cargo install cargo-fuzz`). What crashed is kept below
 tests/fuzz/artifacts; copy it to tests/fuzz/corpus/<target>, where the tests
@@ -22,12 +23,15 @@ TARGETS = ["record", "folder", "config", "template", "signature", "head", "vendo
 BYTES_MAX = {"folder": 240, "head": 4096, "config": 8192}
 
 
-def fuzz(target: str, seconds: int) -> int:
+def fuzz(target: str, seconds: int, built: str | None) -> int:
     """How many inputs were survived; ends this process at a crash."""
     with tempfile.TemporaryDirectory() as found:
         # New inputs go to the first folder and are not kept; crashes are.
         folders = [found, str(HERE / "corpus" / target)]
-        command = ["cargo", "fuzz", "run", "--fuzz-dir", str(HERE), target, *folders, "--"]
+        if built:
+            command = [f"{built}/{target}", *folders, f"-artifact_prefix={HERE}/artifacts/{target}-"]
+        else:
+            command = ["cargo", "fuzz", "run", "--fuzz-dir", str(HERE), target, *folders, "--"]
         command += [f"-max_total_time={seconds}", f"-max_len={BYTES_MAX.get(target, 4096)}", "-timeout=20"]
         command += ["-print_final_stats=1", "-rss_limit_mb=4096"]
         environment = {**os.environ, "RUSTC_BOOTSTRAP": "1"}
@@ -41,12 +45,16 @@ def fuzz(target: str, seconds: int) -> int:
 
 
 def main(arguments: list[str]) -> None:
-    seconds = 60
-    if arguments[:1] == ["--seconds"]:
-        seconds, arguments = int(arguments[1]), arguments[2:]
+    seconds, built = 60, None
+    while arguments and arguments[0] in ("--seconds", "--built"):
+        if arguments[0] == "--built":
+            built = arguments[1]
+        else:
+            seconds = int(arguments[1])
+        arguments = arguments[2:]
     began, figures = time.time(), {"targets": 0, "seconds each": seconds}
     for target in arguments or TARGETS:
-        inputs = fuzz(target, seconds)
+        inputs = fuzz(target, seconds, built)
         print(f"{target}: {inputs:,} inputs, no crash", flush=True)
         figures["targets"] += 1
         figures[f"inputs: {target}"] = inputs

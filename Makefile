@@ -7,7 +7,7 @@ SCHEMATHESIS := $(TOOLS)/schemathesis/bin/schemathesis
 BINARIES := $(or $(CARGO_TARGET_DIR),target)
 
 .PHONY: demo test fmt lint deny unit doc browser bench bench-parts instructions pages bench-e2e bench-tools bench-report \
-	proof proof-faults power sync-eio sim hostile fuzz mutants advisories proof-report acme deploy package alerts proxies api clean
+	proof proof-faults power sync-eio clock sim hostile fuzz mutants advisories proof-report acme deploy package alerts proxies api clean
 
 demo: ## build, run the main job against emulators, show where to look
 	$(CARGO) run --release --locked -- demo $(DEMO)
@@ -86,6 +86,8 @@ proof: ## the long forms, one after the other: a night (as root, for the power c
 	$(MAKE) power FS=ext4 CUTS=60 TWIN=skip
 	$(MAKE) sync-eio
 	$(MAKE) sync-eio ROUNDS=1 TWIN=retry
+	$(MAKE) clock
+	$(MAKE) sim SEEDS=100000
 	$(MAKE) mutants
 
 proof-faults: ## the fault tests in their long forms: two hours or so; PROVE=faults::kill is one of them
@@ -103,6 +105,10 @@ power: ## power cuts under the real gateway, on ext4 or XFS (as root; needs Debi
 sync-eio: ## a disk that fails once, on both file systems (the same needs)
 	$(CARGO) build --release --locked
 	$(PROVING) $(RELEASED) tests/power/power eio --rounds $(or $(ROUNDS),5) $(if $(TWIN),--twin $(TWIN)) $(if $(SEED),--seed $(SEED))
+
+clock: ## the wall clock leaps by years and hours under load (needs the Debian package faketime)
+	$(CARGO) build --release --locked
+	$(PROVING) $(RELEASED) tests/power/power clock
 
 RELEASED := HOOKFAN_BINARY=$(BINARIES)/release/hookfan
 

@@ -110,8 +110,8 @@ def pages_of(path, size):
         os.close(file)
 
 
-def cut_many(kind, number, binary, folder, proof, seed, environment=None, enough=None):
-    """Cuts `number` times; a Counter of what was seen, and what was wrong in words."""
+def cut_many(kind, number, binary, folder, proof, seed, environment=None, enough=lambda seen: False):
+    """Cuts `number` times, or until it is enough; a Counter of what was seen, and what was wrong in words."""
     seen, wrong = collections.Counter(), []
     chance = random.Random(seed)
     recordings = max(1, round(number / CUTS_EACH))
@@ -129,7 +129,7 @@ def cut_many(kind, number, binary, folder, proof, seed, environment=None, enough
                 receivers.got = {name: {} for name in receivers.got}
                 said = one(recording, replay.work, point, binary, receivers, seen, chance, proof)
                 wrong += said
-                if enough and enough(seen):
+                if enough(seen):
                     return seen, wrong
             print(f"{kind}: {seen['cuts']} cuts, {dict(seen)}", flush=True)
             for large in ("tape", "base", "work", "disk"):

@@ -114,11 +114,12 @@ class RecordedDisk:
 class Receivers:
     """Destinations: `good` takes everything, `limps` every other (unless all are well), `dies` refuses.
 
-    `got` says where on the tape each event was first taken.
+    `got` says where on the tape each event was first taken, `tries` when `limps` was asked for it.
     """
 
-    def __init__(self, place=lambda: 0, well=False):
+    def __init__(self, place=lambda: 0, well=False, limping=0.5):
         self.got = {"good": {}, "limps": {}}
+        self.tries, self.well = {}, well
         receivers = self
 
         class Receiver(http.server.BaseHTTPRequestHandler):
@@ -129,8 +130,10 @@ class Receivers:
                 name, event = self.path.strip("/"), self.headers["webhook-id"]
                 self.rfile.read(int(self.headers.get("content-length", "0")))
                 status = 400 if name == "dies" else 200
-                if name == "limps" and not well and random.random() < 0.5:
-                    status = 503
+                if name == "limps":
+                    receivers.tries.setdefault(event, []).append(time.monotonic())
+                    if not receivers.well and random.random() < limping:
+                        status = 503
                 if status == 200:
                     receivers.got[name].setdefault(event, place())
                 self.send_response_only(status)
@@ -213,6 +216,18 @@ class Gateway:
     def destinations(self):
         return {row["name"]: row for row in json.loads(self.ask("GET", "/api/v1/status")[1])["destinations"]}
 
+    def retry_dead(self, name):
+        """Owes all dead letters of a destination again."""
+        asked = {"destination": name}
+        while True:
+            status, told = self.ask("POST", "/api/v1/dead:retry", json.dumps(asked))
+            if status != 200:
+                raise OSError(told.decode())
+            step = json.loads(told)
+            if step["next"] is None:
+                return
+            asked |= {"after": step["next"]} | ({"until": step["until"]} if step.get("until") else {})
+
     def metric(self, name):
         lines = self.ask("GET", "/metrics")[1].decode().splitlines()
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.split("{")[0].split(" ")[0] == name)
@@ -249,7 +264,8 @@ class Gateway:
 class Senders:
     """Connections that post as fast as they are answered. `acks` holds (event id, own id, place on the tape)."""
 
-    def __init__(self, gateway, disk, prefix, connections=12):
+    def __init__(self, gateway, disk, prefix, connections=12, pause=0):
+        self.pause = pause
         self.gateway, self.disk, self.prefix = gateway, disk, prefix
         self.acks, self.refused, self.ended = [], 0, threading.Event()
         self.threads = [threading.Thread(target=self.post_until_told, args=(n,)) for n in range(connections)]
@@ -282,6 +298,7 @@ class Senders:
             if status == 200:
                 self.acks.append((json.loads(answer)["id"], own, place))
                 sent, body = sent + 1, None
+                time.sleep(self.pause)
             else:
                 self.refused += 1
                 time.sleep(0.01)

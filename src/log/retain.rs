@@ -18,7 +18,8 @@ const LEAP: Duration = Duration::from_secs(3600);
 
 /// Whether what the wall clock says is good enough to delete by it: a leap
 /// forward (a dead battery, a wrong time server) must not expire everything.
-#[derive(Debug, Default)]
+/// Whether it leapt before this start nobody knows, so a start is one, too.
+#[derive(Debug)]
 pub(super) struct WallClock {
     /// What wall and monotonic clock said at the last look.
     last: Option<(Timestamp, Duration)>,
@@ -27,7 +28,22 @@ pub(super) struct WallClock {
 }
 
 impl WallClock {
-    /// Looks at both clocks; `monotonic` counts from any fixed moment.
+    /// For a start in which the monotonic clock counts from zero.
+    pub(super) fn at_start() -> Self {
+        Self {
+            last: None,
+            leapt: Some(Duration::ZERO),
+        }
+    }
+
+    /// One that has kept step for long enough.
+    #[cfg(test)]
+    pub(super) fn in_step() -> Self {
+        let (last, leapt) = (None, None);
+        Self { last, leapt }
+    }
+
+    /// Looks at both clocks; `monotonic` counts from the start.
     pub(super) fn is_believed(&mut self, wall: Timestamp, monotonic: Duration) -> bool {
         if let Some((wall_before, before)) = self.last.replace((wall, monotonic)) {
             let expected = wall_before.plus(monotonic.saturating_sub(before));
@@ -56,9 +72,9 @@ impl Writer {
     pub(super) fn keep_house(&mut self) -> Result<(), Broken> {
         let now = self.shared.clock.now();
         let monotonic = Duration::from_millis(self.shared.elapsed_ms());
-        if self.wall.is_believed(now, monotonic) {
-            self.expire(now)?;
-        }
+        let believed = self.wall.is_believed(now, monotonic);
+        // At the epoch nothing is old; what is too much goes all the same.
+        self.expire(if believed { now } else { Timestamp::default() })?;
         self.count_bytes()?;
         if let Err(error) = self.free() {
             tracing::warn!(%error, "the disk's free space is not told");

@@ -131,7 +131,7 @@ impl Writer {
             checkpointed: Offset(0),
             checkpointed_before: Offset(0),
             housekeeping_at: monotonic(),
-            wall: WallClock::default(),
+            wall: WallClock::at_start(),
             guard: Some(guard),
         }
     }

@@ -199,7 +199,9 @@ async fn only_what_is_settled_and_old_goes() {
     log.close().await;
     assert!(segments(&house) >= before, "young segments stay");
     house.clock = Clock::following_tokio(START.plus(Duration::from_secs(25 * 3600)));
-    let log = house.open();
+    let (log, mut writer) = house.unstarted();
+    writer.wall = retain::WallClock::in_step();
+    writer.keep_house().unwrap();
     assert_eq!(
         segments(&house),
         2,

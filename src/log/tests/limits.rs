@@ -206,6 +206,7 @@ async fn dead_letters_go_after_their_time_and_their_segments_with_them() {
     for (after, letters) in [(1800, 100), (3700, 0), (3700, 0)] {
         let clock = Clock::following_tokio(START.plus(Duration::from_secs(after)));
         house.clock = clock;
+        house.grow_old();
         let log = house.open();
         assert_eq!(log.totals()[&name("a")].dead_letters, letters);
         let listed = log.dead(Filter::default(), None, 200).await.unwrap();

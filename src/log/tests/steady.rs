@@ -6,7 +6,7 @@ use crate::settle::{Reason, Settlement};
 
 impl House {
     /// A log whose writer thread is not started: commands wait.
-    fn unstarted(&self) -> (Log, Writer) {
+    pub(super) fn unstarted(&self) -> (Log, Writer) {
         let metrics = Arc::new(Metrics::new());
         let disk = Arc::new(self.disk.clone());
         let (settings, clock) = (self.settings.clone(), self.clock.clone());
@@ -16,6 +16,13 @@ impl House {
             _carrier: writer.shared.news.carry(&tokio::runtime::Handle::current()),
         });
         (Log { handle }, writer)
+    }
+
+    /// One that trusts the wall clock has kept house, and ended without a word.
+    pub(super) fn grow_old(&self) {
+        let (_log, mut writer) = self.unstarted();
+        writer.wall = retain::WallClock::in_step();
+        writer.keep_house().unwrap();
     }
 
     fn segments(&self) -> Vec<String> {
@@ -116,6 +123,35 @@ async fn after_a_leap_of_the_wall_clock_nothing_expires() {
     drop(log);
 }
 
+/// H2: a machine that starts with a wrong date. Nothing that is young by the
+/// log's own times goes, however often it starts.
+#[tokio::test]
+async fn a_start_years_ahead_expires_nothing() {
+    let mut house = House::with_segments(1 << 13);
+    let log = house.open();
+    let mut a = log.subscribe(&name("a"));
+    for n in 0..100 {
+        put(&log, n, &["a"]).await;
+        let at = next(&mut a).await.stored.offset;
+        let end = [Settlement::Delivered, Settlement::Dead(Reason::Refused)][n as usize % 2];
+        a.settle(at, end, None, "");
+    }
+    until(|| log.totals()[&name("a")].dead_letters == 50).await;
+    drop(a);
+    log.close().await;
+    let before = house.segments();
+    assert!(before.len() > 2);
+    let years = Duration::from_secs(10 * 365 * 24 * 3600);
+    house.clock = Clock::following_tokio(START.plus(years));
+    for _ in 0..3 {
+        let log = house.open();
+        put(&log, 200, &["b"]).await;
+        assert_eq!(log.totals()[&name("a")].dead_letters, 50);
+        log.close().await;
+        assert!(before.iter().all(|file| house.segments().contains(file)));
+    }
+}
+
 #[tokio::test]
 async fn a_death_that_found_no_room_is_written_under_load_too() {
     let house = House::new();
@@ -212,21 +248,23 @@ fn a_wall_clock_that_leapt_is_believed_after_an_hour_in_step() {
     const HOUR: u64 = 3600;
     // Seconds on the wall and by the monotonic clock, and whether to expire.
     let looks = [
-        (0, 0, true),
-        (10, 10, true),
+        // It may have leapt before this start.
+        (0, 0, false),
+        (10, 10, false),
+        (HOUR, HOUR, true),
         // An hour of summer time, or a night's sleep of a laptop's lid.
-        (HOUR + 20, 20, true),
-        (30 * HOUR, 30, false),
-        (30 * HOUR + 10, 40, false),
-        (30 * HOUR + 3599, 3629, false),
-        (30 * HOUR + 3600, 3630, true),
+        (2 * HOUR + 20, HOUR + 20, true),
+        (30 * HOUR, HOUR + 30, false),
+        (30 * HOUR + 10, HOUR + 40, false),
+        (30 * HOUR + 3599, HOUR + 3629, false),
+        (30 * HOUR + 3600, HOUR + 3630, true),
         // Back again: nothing is older than it seems.
-        (10 * HOUR, 3640, true),
-        (20 * HOUR, 3650, false),
-        (10 * HOUR + 20, 3660, false),
-        (11 * HOUR + 20, 3660 + HOUR, true),
+        (10 * HOUR, HOUR + 3640, true),
+        (20 * HOUR, HOUR + 3650, false),
+        (10 * HOUR + 20, HOUR + 3660, false),
+        (11 * HOUR + 20, HOUR + 3660 + HOUR, true),
     ];
-    let mut clock = retain::WallClock::default();
+    let mut clock = retain::WallClock::at_start();
     for (wall, monotonic, expected) in looks {
         let wall = START.plus(Duration::from_secs(wall));
         let believed = clock.is_believed(wall, Duration::from_secs(monotonic));

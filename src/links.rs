@@ -4,7 +4,8 @@
 //! Kept in redb, because random access by key for years is a key-value job.
 
 use std::collections::HashMap;
-use std::fs::{OpenOptions, Permissions};
+use std::fs::{File, OpenOptions, Permissions};
+use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
@@ -107,15 +108,10 @@ impl Links {
             path: path.clone(),
             message,
         };
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .mode(0o600)
-            .open(&path);
-        file.and_then(|file| file.set_permissions(Permissions::from_mode(0o600)))
-            .map_err(|error| failed(error.to_string()))?;
+        if !path.exists() {
+            make(dir, &path, open).map_err(|error| failed(error.to_string()))?;
+        }
+        make_private(&path).map_err(|error| failed(error.to_string()))?;
         let database = open(&path).map_err(|error| failed(error.to_string()))?;
         let shared = Arc::new(Shared {
             path: path.clone(),
@@ -192,6 +188,33 @@ impl Links {
     pub fn close(&self) {
         self.handle.close();
     }
+}
+
+/// Makes an empty database, and gives it its name when it is whole and durable:
+/// a power cut half-way must not leave one that cannot be opened.
+fn make(dir: &Path, path: &Path, open: Opener) -> Result<(), redb::Error> {
+    let fresh = path.with_extension("redb.new");
+    match std::fs::remove_file(&fresh) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    make_private(&fresh)?;
+    drop(open(&fresh)?);
+    std::fs::rename(&fresh, path)?;
+    File::open(dir)?.sync_all()?;
+    Ok(())
+}
+
+/// There is a file, and for nobody else to read.
+fn make_private(path: &Path) -> io::Result<()> {
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .mode(0o600)
+        .open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))
 }
 
 impl Handle {

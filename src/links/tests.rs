@@ -189,3 +189,26 @@ async fn the_disk_is_never_waited_for_on_a_thread_that_runs_tasks() {
     links.remember_customer(&nobody, "carol");
     assert_eq!(links.find_customer(&nobody).await.as_deref(), Some("carol"));
 }
+
+/// What a power cut leaves of a database that was being made: room, and no
+/// magic number yet.
+fn half_made(path: &Path) -> Result<Database, DatabaseError> {
+    std::fs::write(path, vec![0; 4096]).unwrap();
+    Err(redb::StorageError::Io(io::Error::other("the power went")).into())
+}
+
+/// A2: the rig found a gateway that would never start again.
+#[test]
+fn a_power_cut_while_the_database_is_made_stops_no_start() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(Links::open_by(folder.path(), half_made).is_err());
+    let links = Links::open(folder.path()).unwrap();
+    links.remember_customer(&key(1), "ann");
+    links.close();
+    drop(links);
+    let links = Links::open(folder.path()).unwrap();
+    assert_eq!(links.customer(&key(1)).as_deref(), Some("ann"));
+    let files = std::fs::read_dir(folder.path()).unwrap();
+    let names: Vec<_> = files.map(|file| file.unwrap().file_name()).collect();
+    assert_eq!(names, ["links.redb"]);
+}

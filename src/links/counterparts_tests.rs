@@ -160,7 +160,7 @@ async fn a_failing_disk_is_an_error_and_never_not_linked() {
         )
     };
     links.edit(vec![link("1")]).await.unwrap();
-    std::fs::File::create(&broken).unwrap();
+    File::create(&broken).unwrap();
     assert!(links.edit(vec![link("2")]).await.is_err());
     std::fs::remove_file(&broken).unwrap();
     links.edit(vec![link("3")]).await.unwrap();

@@ -48,13 +48,15 @@ class Recording:
         self.tape = Tape(folder / "tape")
 
     def points(self, number, chance):
-        """Where to cut, in order: with a flush under way, anywhere, in the moments after an answer."""
+        """Where to cut, in order: with a flush under way, anywhere, after an answer, while the folder is made."""
         flushes = [nth for nth in range(self.begin, self.end) if self.tape.entries[nth][0] == FLUSH]
         ways = [
             lambda: chance.randint(self.begin, self.end),
             lambda: min(self.end, chance.choice(self.acks)[2] + chance.choice([0, 0, 1, 2])),
             lambda: chance.choice(flushes),
             lambda: chance.choice(flushes),
+            lambda: chance.choice(flushes),
+            lambda: chance.randint(self.begin, min(ack[2] for ack in self.acks)),
         ]
         return sorted(ways[nth % len(ways)]() for nth in range(number))
 

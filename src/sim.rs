@@ -16,12 +16,15 @@
 //! `make sim SEEDS=…` runs many of them; a seed that fails is printed with what
 //! it needs to be run again: `HOOKFAN_SIM_FROM=<seed> HOOKFAN_SIM_SEEDS=1`.
 
+mod answers;
 mod book;
 mod bugs;
 mod checker;
 mod deeds;
 mod disk;
+mod folder;
 mod medium;
+mod peace;
 mod run;
 mod table;
 mod trace;

@@ -2,15 +2,14 @@
 //! operator did, and what the public questions answer; of the gateway's code it
 //! uses nothing.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::answers::Answers;
 use super::book::{Book, Copy, End};
 use super::table::NAMES;
 use super::vendors::{Arrival, Said, short};
-use crate::event::DestinationName;
-use crate::log::{DeadLetter, Origin, Stored, Totals};
+use crate::settle::Settlement;
 
 /// Settlements that a crash may forget, by destination (published).
 const FORGOTTEN_MAX: usize = 64;
@@ -19,92 +18,6 @@ const IN_AIR_MAX: usize = 4;
 /// What was written longer ago than this, on a disk that is well, no crash
 /// forgets.
 const SETTLED: Duration = Duration::from_secs(20);
-
-/// What the public questions say at one moment.
-#[derive(Clone, Debug)]
-pub(crate) struct Answers {
-    /// Owed, delivered, dead, dropped.
-    totals: BTreeMap<usize, [u64; 4]>,
-    /// Letters by copy, and whether one speaks of a bug.
-    letters: BTreeMap<Copy, u64>,
-    bugs: Vec<String>,
-    /// When an event was first accepted, as places in the log.
-    places: BTreeMap<String, u64>,
-}
-
-impl Answers {
-    pub(crate) fn new(
-        totals: HashMap<DestinationName, Totals>,
-        letters: &[DeadLetter],
-        events: &[Arc<Stored>],
-    ) -> Self {
-        let number =
-            |name: &DestinationName| NAMES.iter().position(|known| *known == name.as_str());
-        let totals = totals.into_iter().filter_map(|(name, totals)| {
-            let four = [totals.owed, totals.delivered, totals.dead, totals.dropped];
-            Some((number(&name)?, four))
-        });
-        let mut answers = Self {
-            totals: totals.collect(),
-            letters: BTreeMap::new(),
-            bugs: Vec::new(),
-            places: BTreeMap::new(),
-        };
-        for letter in letters {
-            let Some(to) = number(&letter.destination) else {
-                continue;
-            };
-            *answers
-                .letters
-                .entry((letter.event.to_string(), to))
-                .or_default() += 1;
-            if letter.detail.contains("bug") {
-                answers.bugs.push(letter.detail.clone());
-            }
-        }
-        for stored in events
-            .iter()
-            .filter(|stored| stored.origin == Origin::Accepted)
-        {
-            answers
-                .places
-                .insert(stored.event.id.to_string(), stored.offset.0);
-        }
-        answers
-    }
-}
-
-impl Answers {
-    /// What is not the same in `again`. A letter may be left of an event that
-    /// was never accepted: it is written first.
-    fn changed(&self, again: &Self) -> Option<String> {
-        if self.totals != again.totals {
-            return Some(format!(
-                "the totals {:?} to {:?}",
-                self.totals, again.totals
-            ));
-        }
-        if self.places != again.places {
-            let gone = self
-                .places
-                .iter()
-                .filter(|(event, _)| !again.places.contains_key(*event));
-            let gone: Vec<_> = gone.map(|(event, place)| (short(event), *place)).collect();
-            return Some(format!("the events: {gone:?} are gone"));
-        }
-        let letters = |answers: &Self| {
-            let of_events = answers
-                .letters
-                .iter()
-                .filter(|((event, _), _)| self.places.contains_key(event));
-            of_events
-                .map(|(copy, count)| (copy.clone(), *count))
-                .collect::<BTreeMap<_, _>>()
-        };
-        let (before, after) = (letters(self), letters(again));
-        (before != after).then(|| format!("the letters {before:?} to {after:?}"))
-    }
-}
 
 /// Everything that was promised.
 pub(crate) fn check(
@@ -127,6 +40,14 @@ pub(crate) fn check(
     judge.nothing_came_unasked()?;
     judge.nothing_is_lost()?;
     judge.accounts_add_up()?;
+    // Facts are written a little after they count: asked after the restart.
+    let answers = again;
+    let later = Judge {
+        book,
+        arrivals,
+        answers,
+    };
+    later.histories_are_true()?;
     judge.nothing_comes_twice()?;
     judge.attempts_count_on()?;
     judge.order_holds()
@@ -270,6 +191,34 @@ impl Judge<'_> {
             if self.damage() == 0 && unsure == 0 && *dead > letters + gone {
                 return Err(format!(
                     "{name}: {dead} dead, but {letters} letters and {gone} that went"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The log tells of each copy how it ended, and of each source what came.
+    fn histories_are_true(&self) -> Result<(), String> {
+        if self.disk_was_unwell() {
+            return Ok(());
+        }
+        let yes = self.yes();
+        for (copy, settlement) in &self.answers.told {
+            let (event, to) = (short(&copy.0), NAMES[copy.1]);
+            match settlement {
+                None => return Err(format!("{event} has no end at {to}, as its history says")),
+                Some(Settlement::Delivered) if !yes.contains(copy) => {
+                    return Err(format!(
+                        "{event} was delivered to {to}, as its history says"
+                    ));
+                }
+                Some(_) => {}
+            }
+        }
+        for (source, (counted, there)) in &self.answers.accepted {
+            if counted != there {
+                return Err(format!(
+                    "{counted} accepted from {source}, and {there} are there"
                 ));
             }
         }

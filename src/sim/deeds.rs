@@ -28,6 +28,7 @@ impl World {
         for _ in 0..steps {
             self.step(running).await;
             let pause = match self.chance.u8(..20) {
+                0 if self.chance.u8(..8) == 0 => Duration::from_secs(self.chance.u64(300..2000)),
                 0 => Duration::from_secs(self.chance.u64(5..90)),
                 1..8 => Duration::ZERO,
                 _ => Duration::from_millis(self.chance.u64(..600)),
@@ -39,7 +40,16 @@ impl World {
                 }
             }
         }
-        match self.chance.u8(..8) {
+        let (reloaded, crashed) = {
+            let book = self.books.open();
+            let crashed = book.ends.iter().any(|(end, _)| *end != End::Stopped);
+            (book.had("reload"), crashed)
+        };
+        if self.due && !reloaded {
+            self.reload(running, Table::clone).await;
+        }
+        let least = if self.due && !crashed { 2 } else { 0 };
+        match self.chance.u8(least..8) {
             0..2 => End::Stopped,
             2..4 => End::Killed,
             4..6 => End::PowerCut,
@@ -60,7 +70,7 @@ impl World {
             0..50 => self.send_new(running),
             50..60 => self.send_again(running),
             60..70 => self.change_mood(),
-            70..78 => self.reload(running).await,
+            70..78 => self.reload(running, Table::clone).await,
             78..81 => self.reload_badly(running).await,
             81..86 => self.pause(running),
             86..93 => self.mend(running).await,
@@ -71,6 +81,15 @@ impl World {
 
     fn send_new(&mut self, running: &mut Running) {
         let source = self.chance.usize(..SOURCES.len());
+        if self.kinds.busy && self.chance.u8(..10) == 0 {
+            for _ in 0..self.chance.u64(50..200) {
+                let sent = self.compose(self.next, source);
+                self.books.open().sent.insert(self.next, sent);
+                self.send(running, source, vec![self.next]);
+                self.next += 1;
+            }
+            return;
+        }
         let count = match self.chance.u8(..8) {
             0 => 3,
             1 => 2,
@@ -155,8 +174,8 @@ impl World {
         self.trace.say(format_args!("{} is {mood:?}", NAMES[to]));
     }
 
-    async fn reload(&mut self, running: &Running) {
-        let table = self.table().edited(&mut self.chance);
+    pub(super) async fn reload(&mut self, running: &Running, but: fn(&Table) -> Table) {
+        let table = but(&self.table().edited(&mut self.chance));
         let text = table.text(self.bug);
         self.books.open().note(&table);
         let (in_force, books, trace) = (

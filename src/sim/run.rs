@@ -46,7 +46,7 @@ fn commit() -> String {
 #[derive(Default)]
 struct Sum {
     seeds: u64,
-    /// Seeds with a crash and at least three kinds of fault.
+    /// Seeds with a crash, at least three kinds of fault, an upgrade and a reload.
     full: u64,
     events: u64,
     attempts: u64,
@@ -60,7 +60,14 @@ impl Sum {
         self.seeds += 1;
         match done {
             (Ok(tally), _) => {
-                self.full += u64::from(tally.crashes > 0 && tally.faults.len() >= 3);
+                let kinds = tally
+                    .faults
+                    .keys()
+                    .filter(|kind| !["stop", "quarantined"].contains(*kind));
+                let changed = ["upgrade", "reload"]
+                    .iter()
+                    .all(|kind| tally.faults.contains_key(kind));
+                self.full += u64::from(tally.crashes > 0 && kinds.count() >= 3 && changed);
                 self.events += tally.events;
                 self.attempts += tally.attempts;
                 self.crashes += tally.crashes;
@@ -150,6 +157,11 @@ fn over_any_faults_nothing_is_lost_misordered_or_stuck() {
         );
     }
     write_proof(&sum, seconds, &commit);
+    assert_eq!(
+        *full + failed.len() as u64,
+        sum.seeds,
+        "seeds without their faults"
+    );
     assert!(
         failed.is_empty(),
         "{} of {} seeds failed",

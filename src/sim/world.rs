@@ -1,21 +1,19 @@
 //! One world from one seed: a few lives of the gateway, each with its own end,
 //! then peace, and the accounts.
 
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 
 use super::book::{Books, End};
 use super::bugs::Bug;
-use super::checker::{self, Answers};
 use super::disk::SimDisk;
-use super::table::{NAMES, Table};
+use super::table::Table;
 use super::trace::Trace;
-use super::vendors::{Mood, Vendors, Wire};
+use super::vendors::{Vendors, Wire};
 use super::{Failure, Kind};
 use crate::admin::House;
 use crate::clock::{Clock, Timestamp};
@@ -23,12 +21,10 @@ use crate::deliver::simulated::connect;
 use crate::gateway::simulated::{self as gateway, Wish};
 use crate::links::Links;
 use crate::log::simulated::{self, Machine};
-use crate::log::{Filter, Log, Settings};
+use crate::log::{Log, Settings};
 use crate::metrics::Metrics;
 
 const START: Timestamp = Timestamp::from_millis(1_790_000_000_000);
-/// Within so long, with everybody well, everything has its end.
-const PEACE: Duration = Duration::from_secs(3600);
 
 /// What one seed came to.
 #[derive(Debug, Default)]
@@ -49,11 +45,13 @@ pub(crate) struct World {
     pub(super) books: Books,
     pub(super) in_force: Arc<Mutex<Table>>,
     pub(super) next: u64,
+    /// It is the last life before peace: what every world has must happen now.
+    pub(super) due: bool,
     /// The disk was told to fail in this life.
     pub(super) troubled: bool,
     pub(super) began: Instant,
-    clock: Clock,
-    settings: Settings,
+    pub(super) clock: Clock,
+    pub(super) settings: Settings,
     pub(super) kinds: Kinds,
 }
 
@@ -61,6 +59,8 @@ pub(crate) struct World {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Kinds {
     pub(crate) rot: bool,
+    /// Many webhooks at once.
+    pub(crate) busy: bool,
     pub(crate) full: bool,
     pub(crate) trouble: bool,
 }
@@ -115,6 +115,7 @@ impl World {
         let trace = Trace::new();
         let kinds = Kinds {
             rot: chance.u8(..6) == 0,
+            busy: chance.u8(..40) == 0,
             full: chance.u8(..3) == 0,
             trouble: chance.u8(..3) == 0,
         };
@@ -131,6 +132,7 @@ impl World {
             books,
             in_force: Arc::new(Mutex::new(table)),
             next: 0,
+            due: false,
             troubled: false,
             began: Instant::now(),
             clock: Clock::following_tokio(START),
@@ -152,6 +154,7 @@ impl World {
     async fn all(&mut self) -> Result<Tally, Failure> {
         let lives = self.chance.usize(2..5);
         for life in 0..lives {
+            self.due = life + 1 == lives;
             self.live(life).await?;
             self.between();
         }
@@ -259,7 +262,7 @@ impl World {
     }
 
     /// The end of a life: everything goes, and the disk is what it then is.
-    async fn over(&mut self, end: End, running: Option<Running>) -> Result<(), Failure> {
+    pub(super) async fn over(&mut self, end: End, running: Option<Running>) -> Result<(), Failure> {
         self.trace.say(format_args!("{end:?}"));
         if end == End::Stopped {
             // Everything is on the disk: a cut must change nothing.
@@ -297,7 +300,7 @@ impl World {
     }
 
     /// Ends what still runs; a panic in it is a crash of ours.
-    async fn let_go(&self, mut running: Running) -> Result<(), Failure> {
+    pub(super) async fn let_go(&self, mut running: Running) -> Result<(), Failure> {
         running.whole.abort_all();
         running.senders.abort_all();
         running.tasks.abort_all();
@@ -317,184 +320,5 @@ impl World {
             )),
             None => Ok(()),
         }
-    }
-
-    /// What happens to a folder while nobody uses it.
-    fn between(&mut self) {
-        if self.kinds.rot && self.chance.bool() {
-            self.rot();
-        }
-        self.upgrade();
-    }
-
-    /// One bit of a sealed segment turns over.
-    pub(super) fn rot(&mut self) {
-        let sealed = self.sealed();
-        if let Some(path) = sealed.get(self.chance.usize(..sealed.len().max(1))) {
-            let length = self.disk.bytes(path).map_or(0, |bytes| bytes.len());
-            if length > 128 {
-                let at = self.chance.usize(128..length);
-                self.disk.rot(path, at, self.chance.u8(..8));
-                self.trace
-                    .say(format_args!("{} rots at {at}", path.display()));
-                self.books.open().fault("rot");
-            }
-        }
-    }
-
-    /// Log segments but the last.
-    pub(super) fn sealed(&self) -> Vec<PathBuf> {
-        let files = self.disk.files().into_iter().map(|(path, _)| path);
-        let mut segments: Vec<PathBuf> = files
-            .filter(|path| {
-                path.starts_with("/data/log") && path.extension().is_some_and(|e| e == "seg")
-            })
-            .collect();
-        segments.pop();
-        segments
-    }
-
-    /// An older version wrote the checkpoint, or a newer one was here.
-    fn upgrade(&mut self) {
-        let root = Path::new("/data");
-        match self.chance.u8(..3) {
-            0 => {
-                if simulated::age_checkpoint(&self.disk, root).unwrap_or(false) {
-                    self.trace
-                        .say(format_args!("an older version's checkpoint"));
-                    self.books.open().fault("upgrade");
-                }
-            }
-            1 => self.refuse_newer(),
-            _ => {}
-        }
-    }
-
-    /// A newer version's segment is refused, and nothing is written.
-    fn refuse_newer(&mut self) {
-        use crate::log::simulated::Disk;
-        let Some(path) = self.sealed().last().cloned() else {
-            return;
-        };
-        let Some(whole) = self.disk.bytes(&path) else {
-            return;
-        };
-        let Some(newer) = simulated::as_newer(&self.disk, &path) else {
-            return;
-        };
-        let write = |bytes: &[u8]| {
-            let file = self.disk.open(&path)?;
-            file.write_all_at(bytes, 0)?;
-            file.sync_data()
-        };
-        if write(&newer).is_err() {
-            return;
-        }
-        let before = self.disk.files();
-        let mut tasks = JoinSet::new();
-        let opened = simulated::open(
-            Arc::new(self.disk.clone()),
-            self.settings.clone(),
-            self.clock.clone(),
-            Arc::new(Metrics::new()),
-            &mut tasks,
-        );
-        let refused = matches!(opened, Err(crate::log::OpenError::NewerFormat { .. }));
-        let untouched =
-            before == self.disk.files() && self.disk.bytes(&path).as_deref() == Some(&newer[..]);
-        if !(refused && untouched) {
-            self.books.open().wrong.push(format!(
-                "a newer format is not refused untouched: {refused}, {untouched}"
-            ));
-        }
-        drop(opened);
-        if write(&whole).is_ok() {
-            self.books.open().fault("newer");
-        }
-    }
-
-    /// Everybody is well and nobody interferes: everything must have its end.
-    async fn in_peace(&mut self, life: usize) -> Result<Tally, Failure> {
-        self.disk.heal();
-        self.troubled = false;
-        for to in 0..NAMES.len() {
-            self.vendors.set_mood(to, Mood::Ease);
-        }
-        let table = self.table().at_ease();
-        *self.in_force.lock().unwrap_or_else(PoisonError::into_inner) = table;
-        let Some(mut running) = self.start(life)? else {
-            return Err(Failure::new(Kind::Crash, "the last life does not begin"));
-        };
-        for name in NAMES {
-            if let Some(worker) = running.house.workers.get(name) {
-                worker.resume();
-            }
-        }
-        let deadline = Instant::now() + PEACE;
-        let pending = |log: &Log| {
-            let totals = log.totals().into_iter();
-            let mut open: Vec<_> = totals.filter(|(_, totals)| totals.pending() > 0).collect();
-            open.sort_by(|one, other| one.0.cmp(&other.0));
-            open
-        };
-        while !pending(&running.log).is_empty() {
-            if Instant::now() > deadline {
-                let states: Vec<_> = running
-                    .house
-                    .workers
-                    .iter()
-                    .map(|w| (w.key().clone(), w.state()))
-                    .collect();
-                let what = format!(
-                    "still owed in peace: {:?}; {states:?}",
-                    pending(&running.log)
-                );
-                return Err(Failure::new(Kind::Stall, &what));
-            }
-            if running.log.health().is_err() && running.log.moves().is_err() {
-                return Err(Failure::new(Kind::Crash, "the log is poisoned in peace"));
-            }
-            sleep(Duration::from_secs(1)).await;
-        }
-        let answers = self.ask(&running.log).await?;
-        if !self.stop(&mut running).await? {
-            return Err(Failure::new(Kind::Crash, "the last stop fails"));
-        }
-        self.over(End::Stopped, Some(running)).await?;
-        let Some(running) = self.start(life + 1)? else {
-            return Err(Failure::new(Kind::Crash, "it does not begin after the end"));
-        };
-        let again = self.ask(&running.log).await?;
-        self.let_go(running).await?;
-        let arrivals = self.vendors.arrivals();
-        let book = self.books.open();
-        checker::check(&book, &arrivals, &answers, &again)
-            .map_err(|wrong| Failure::new(Kind::WrongAnswer, &wrong))?;
-        let crashes = book
-            .ends
-            .iter()
-            .filter(|(end, _)| *end != End::Stopped)
-            .count();
-        self.trace
-            .say(format_args!("ends with {:x}", self.disk.print()));
-        Ok(Tally {
-            events: book.acked.len() as u64,
-            attempts: arrivals.len() as u64,
-            crashes: crashes as u64,
-            faults: book.faults.clone(),
-            print: self.trace.print(),
-        })
-    }
-
-    /// What the public questions say.
-    async fn ask(&self, log: &Log) -> Result<Answers, Failure> {
-        let failed = |error: std::io::Error| Failure::new(Kind::Crash, &error.to_string());
-        let filter = Filter::default;
-        let letters = log.dead(filter(), None, usize::MAX).await.map_err(failed)?;
-        let events = log
-            .events(filter(), None, usize::MAX)
-            .await
-            .map_err(failed)?;
-        Ok(Answers::new(log.totals(), &letters, &events))
     }
 }

@@ -54,6 +54,9 @@ impl Fold {
             return Ok(());
         }
         let segment = Arc::new(Segment::found(id, file, &self.log, length));
+        let created = header.map_or(Timestamp::default(), |header| header.created);
+        let begun = created.as_millis();
+        segment.created.store(begun, Ordering::Relaxed);
         self.segments.insert(id, Arc::clone(&segment));
         let folder = path.parent().unwrap_or(Path::new(""));
         let known = self
@@ -65,7 +68,6 @@ impl Fold {
             segment.adopt(summary);
             return Ok(());
         }
-        let created = header.map_or(Timestamp::default(), |header| header.created);
         let counted = self.recovery.quarantined;
         let Walked {
             seen,

@@ -232,6 +232,8 @@ impl Writer {
             self.seal()?;
         }
         let segment = Arc::new(Segment::new(id, file, &shared.log, runway));
+        let created = header.created.as_millis();
+        segment.created.store(created, Ordering::Relaxed);
         shared.bytes.fetch_add(runway, Ordering::Relaxed);
         write(&shared.segments).insert(id, Arc::clone(&segment));
         shared.tail.store(segment.end().0, Ordering::Release);

@@ -122,6 +122,8 @@ pub(super) struct Segment {
     pub(super) events: AtomicU64,
     /// The oldest event that a fact in here speaks of.
     lowest: AtomicU64,
+    /// Unix milliseconds, as its header says.
+    pub(super) created: AtomicU64,
     /// Damaged stretches that were reported already.
     damaged: Mutex<BTreeSet<u32>>,
 }
@@ -159,6 +161,7 @@ impl Segment {
             last_at: AtomicU64::new(0),
             events: AtomicU64::new(0),
             lowest: AtomicU64::new(u64::MAX),
+            created: AtomicU64::new(0),
             damaged: Mutex::default(),
         }
     }

@@ -366,3 +366,30 @@ async fn a_real_folder_is_private_and_locked() {
     let mut a = log.subscribe(&name("a"));
     assert_eq!(next(&mut a).await.stored.event, event(1));
 }
+
+/// A run that took no event in, and delivered what was there: what it says of
+/// those is kept as long as they are.
+#[tokio::test]
+async fn what_became_of_an_event_is_told_as_long_as_the_event_is_kept() {
+    let house = House::new();
+    let log = house.open();
+    let id = put(&log, 0, &["a"]).await.id;
+    log.close().await;
+    let log = house.open();
+    let mut a = log.subscribe(&name("a"));
+    let at = next(&mut a).await.stored.offset;
+    a.settle(at, Settlement::Delivered, None, "");
+    log.close().await;
+    let segments = |house: &House| {
+        let files = house.disk.files().into_iter();
+        files.filter(|file| file.ends_with(".seg")).count()
+    };
+    let before = segments(&house);
+    for _ in 0..4 {
+        let log = house.open();
+        let (_, copies) = log.event(id).await.unwrap().pop().unwrap();
+        assert_eq!(copies[0].settlement, Some(Settlement::Delivered));
+        log.close().await;
+    }
+    assert!(segments(&house) <= before + 2, "those that say nothing go");
+}

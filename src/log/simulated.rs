@@ -173,7 +173,9 @@ pub(crate) fn age_checkpoint(disk: &dyn Disk, root: &Path) -> std::io::Result<bo
         draw_account(account, &mut out);
     }
     out.count(found.sources.len());
-    for (name, totals) in &found.sources {
+    let mut sources: Vec<_> = found.sources.iter().collect();
+    sources.sort_unstable_by_key(|(name, _)| *name);
+    for (name, totals) in sources {
         out.text(name.as_str());
         for total in [totals.accepted, totals.unrouted, totals.duplicate] {
             out.u64(total);

@@ -29,8 +29,6 @@ use crate::vendor::Reading;
 
 pub mod apply;
 pub mod notify;
-#[cfg(test)]
-pub(crate) mod simulated;
 mod tls;
 
 /// How often accounts without a worker are looked for.
@@ -420,3 +418,6 @@ fn front(config: &mut Config) -> Front {
         proxies: config.server.proxies.clone(),
     }
 }
+
+#[cfg(test)]
+pub(crate) mod simulated;

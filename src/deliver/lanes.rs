@@ -352,6 +352,13 @@ impl Lane {
     }
 }
 
+/// Keyed anew for each worker: strangers name conversations, and must not be
+/// able to choose two that share a lane. A simulation must be the same twice.
+#[cfg(not(test))]
+pub(super) type LaneHasher = std::hash::RandomState;
+#[cfg(test)]
+pub(super) type LaneHasher = std::hash::BuildHasherDefault<std::hash::DefaultHasher>;
+
 #[cfg(test)]
 #[path = "lanes_tests.rs"]
 mod tests;

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::answer::Reading;
 use super::attempt::Client;
 use super::in_air::{InAir, Landed};
-use super::lanes::{LaneId, Lanes, Tried, Turn};
+use super::lanes::{LaneHasher, LaneId, Lanes, Tried, Turn};
 use super::ledger::Ledger;
 use super::report::Report;
 use super::request::{self, Address, Attempted};
@@ -453,13 +453,6 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
         self.report.ended(abandoned);
     }
 }
-
-/// Keyed anew for each worker: strangers name conversations, and must not be
-/// able to choose two that share a lane. A simulation must be the same twice.
-#[cfg(not(test))]
-type LaneHasher = std::hash::RandomState;
-#[cfg(test)]
-type LaneHasher = std::hash::BuildHasherDefault<std::hash::DefaultHasher>;
 
 /// Wall time that does not jump: where the clock stood when the worker began,
 /// moved on by tokio's monotonic clock.

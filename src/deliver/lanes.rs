@@ -357,7 +357,7 @@ impl Lane {
 #[cfg(not(test))]
 pub(super) type LaneHasher = std::hash::RandomState;
 #[cfg(test)]
-pub(super) type LaneHasher = std::hash::BuildHasherDefault<std::hash::DefaultHasher>;
+pub(super) type LaneHasher = BuildHasherDefault<std::hash::DefaultHasher>;
 
 #[cfg(test)]
 #[path = "lanes_tests.rs"]

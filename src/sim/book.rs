@@ -107,7 +107,7 @@ impl Book {
                 self.wrong
                     .push(format!("{n} was {known} and is now a duplicate of {event}"));
             }
-            (Some(known), false) if sent.has_id && self.faults.get("rot").is_none() => {
+            (Some(known), false) if sent.has_id && !self.faults.contains_key("rot") => {
                 self.wrong
                     .push(format!("{n} was stored as {known} and again as {event}"));
             }

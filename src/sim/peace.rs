@@ -11,7 +11,7 @@ use super::book::End;
 use super::checker;
 use super::table::{NAMES, Table};
 use super::vendors::Mood;
-use super::world::{Tally, World};
+use super::world::{Running, Tally, World};
 use super::{Failure, Kind};
 use crate::event::EventId;
 use crate::log::{Filter, Log};
@@ -38,38 +38,7 @@ impl World {
             self.reload(&running, Table::at_ease).await;
             sleep(Duration::from_secs(1)).await;
         }
-        let deadline = Instant::now() + PEACE;
-        let pending = |log: &Log| {
-            let totals = log.totals().into_iter();
-            let mut open: Vec<_> = totals.filter(|(_, totals)| totals.pending() > 0).collect();
-            open.sort_by(|one, other| one.0.cmp(&other.0));
-            open
-        };
-        while !pending(&running.log).is_empty() {
-            if Instant::now() > deadline {
-                let states: Vec<_> = running
-                    .house
-                    .workers
-                    .iter()
-                    .map(|w| (w.key().clone(), w.state()))
-                    .collect();
-                let what = format!(
-                    "still owed in peace: {:?}; {states:?}",
-                    pending(&running.log)
-                );
-                return Err(Failure::new(Kind::Stall, &what));
-            }
-            if running.log.health().is_err() && running.log.moves().is_err() {
-                return Err(Failure::new(Kind::Crash, "the log is poisoned in peace"));
-            }
-            // One that just came back may be paused from before it left.
-            for name in NAMES {
-                if let Some(worker) = running.house.workers.get(name) {
-                    worker.resume();
-                }
-            }
-            sleep(Duration::from_secs(1)).await;
-        }
+        settled(&running).await?;
         let answers = self.ask(&running.log).await?;
         if !self.stop(&mut running).await? {
             return Err(Failure::new(Kind::Crash, "the last stop fails"));
@@ -126,4 +95,41 @@ impl World {
         }
         Ok(answers)
     }
+}
+
+/// Waits until nothing is owed any more.
+async fn settled(running: &Running) -> Result<(), Failure> {
+    let deadline = Instant::now() + PEACE;
+    let pending = |log: &Log| {
+        let totals = log.totals().into_iter();
+        let mut open: Vec<_> = totals.filter(|(_, totals)| totals.pending() > 0).collect();
+        open.sort_by(|one, other| one.0.cmp(&other.0));
+        open
+    };
+    while !pending(&running.log).is_empty() {
+        if Instant::now() > deadline {
+            let states: Vec<_> = running
+                .house
+                .workers
+                .iter()
+                .map(|w| (w.key().clone(), w.state()))
+                .collect();
+            let what = format!(
+                "still owed in peace: {:?}; {states:?}",
+                pending(&running.log)
+            );
+            return Err(Failure::new(Kind::Stall, &what));
+        }
+        if running.log.health().is_err() && running.log.moves().is_err() {
+            return Err(Failure::new(Kind::Crash, "the log is poisoned in peace"));
+        }
+        // One that just came back may be paused from before it left.
+        for name in NAMES {
+            if let Some(worker) = running.house.workers.get(name) {
+                worker.resume();
+            }
+        }
+        sleep(Duration::from_secs(1)).await;
+    }
+    Ok(())
 }

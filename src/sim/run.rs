@@ -103,7 +103,11 @@ fn many(from: u64, seeds: u64, threads: u64) -> Sum {
             if seed >= from + seeds || sum.failed.len() >= 20 {
                 return sum;
             }
-            sum.add(seed, one(seed, None));
+            let done = one(seed, None);
+            if let Err(failure) = &done.0 {
+                println!("seed {seed}: {}: {}", failure.kind, failure.what);
+            }
+            sum.add(seed, done);
             if (seed - from + 1).is_multiple_of(1000) {
                 println!(
                     "{} seeds, {:.0} s",

@@ -73,7 +73,6 @@ impl DeadLog {
     ) -> io::Result<(Self, Loaded)> {
         let mut index = Index::default();
         let mut loaded = Loaded::default();
-        let mut gone = Vec::new();
         let mut ids: Vec<u32> = disk
             .list(folder)?
             .iter()
@@ -81,10 +80,7 @@ impl DeadLog {
             .collect();
         ids.sort_unstable();
         for id in &ids {
-            Self::load_segment(disk, folder, &log, *id, &mut index, &mut gone, &mut loaded)?;
-        }
-        for at in gone {
-            index.remove(at);
+            Self::load_segment(disk, folder, &log, *id, &mut index, &mut loaded)?;
         }
         let active = Active {
             next: ids.last().map_or(1, |id| id + 1),
@@ -107,7 +103,6 @@ impl DeadLog {
         log: &LogId,
         id: u32,
         index: &mut Index,
-        gone: &mut Vec<Offset>,
         loaded: &mut Loaded,
     ) -> io::Result<()> {
         let file = disk.open(&segment::path(folder, id))?;
@@ -152,7 +147,9 @@ impl DeadLog {
                     let Some(target) = In(payload).u64().map(Offset) else {
                         continue;
                     };
-                    gone.push(target);
+                    // In the order of writing: a copy may die again, and then
+                    // has another letter, which stays.
+                    index.remove(target);
                     if let Some(segment) = index.segments.get_mut(&id) {
                         segment.removes_in.insert(target.segment());
                     }
@@ -221,6 +218,11 @@ impl DeadLog {
             segment.removes_in.insert(at.segment());
         }
         Ok(index.remove(at))
+    }
+
+    /// Whether a letter of a copy is listed.
+    pub(super) fn has(&self, owed_at: Offset, destination: &DestinationName) -> bool {
+        lock(&self.index).has_one_of(owed_at, destination.as_str())
     }
 
     /// The listed letter of a copy, if there is one.

@@ -25,6 +25,9 @@ impl Writer {
         let orphan = self.orphans.remove(&(settling.account.id, settling.at));
         settling.open.last_fact = orphan.or(settling.open.last_fact);
         if let Settlement::Dead(reason) = settling.settlement {
+            if self.has_letter(&settling) {
+                return self.put_settled(&settling);
+            }
             match self.letter(&settling, reason)? {
                 Some(letter) => self.batch.dying.push((letter, settling)),
                 None => {
@@ -45,8 +48,16 @@ impl Writer {
     }
 
     /// A power cut may come between a letter and the settlement that speaks of
-    /// it; the copy is then pending again. When it does not die after all, its
-    /// letter goes, and goes first: the other way round it could stay for ever.
+    /// it; the copy is then pending again. When it dies again, that letter is
+    /// its letter: of two, one would be hidden, and come back when the other
+    /// was dropped.
+    fn has_letter(&self, settling: &Settling) -> bool {
+        let former = settling.at.segment() < self.first_segment;
+        former && self.shared.dead.has(settling.at, &settling.account.name)
+    }
+
+    /// When it does not die after all, its letter goes, and goes first: the
+    /// other way round it could stay for ever.
     fn take_back(&mut self, settling: &Settling) -> Result<(), Broken> {
         let dead = &self.shared.dead;
         let Some(letter) = dead.letter_of(settling.at, &settling.account.name) else {

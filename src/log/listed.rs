@@ -117,12 +117,18 @@ impl Index {
         self.rows.contains_key(&at)
     }
 
+    /// Whether there is a letter of a copy.
+    pub(super) fn has_one_of(&self, owed_at: Offset, destination: &str) -> bool {
+        let number = self.words.number(destination);
+        number.is_some_and(|number| self.copies.contains(&(owed_at, number)))
+    }
+
     /// The letter of a copy, if there is one.
     pub(super) fn letter_of(&self, owed_at: Offset, destination: &str) -> Option<Offset> {
-        let copy = (owed_at, self.words.number(destination)?);
-        if !self.copies.contains(&copy) {
+        if !self.has_one_of(owed_at, destination) {
             return None;
         }
+        let copy = (owed_at, self.words.number(destination)?);
         let is_it = |row: &Row| (row.owed_at, row.destination) == copy;
         let mut rows = self.rows.iter();
         rows.find(|(_, row)| is_it(row)).map(|(at, _)| *at)

@@ -1,6 +1,9 @@
 //! Sectors that went bad, and what a power cut leaves half done.
 
+use std::path::Path;
+
 use super::*;
+use crate::log::disk::Disk;
 use crate::log::writer::Writer;
 use crate::settle::{Reason, Settlement};
 
@@ -90,6 +93,73 @@ async fn a_letter_whose_copy_is_delivered_after_all_leaves_the_list() {
         house.crash(&mut fastrand::Rng::with_seed(4));
         let log = house.open();
         assert_eq!(log.totals()[&name("a")].dead_letters, 1);
+    }
+}
+
+/// A letter that was dropped stays away, though its copy died twice: a power
+/// cut took the first settlement and left the letter.
+#[tokio::test]
+async fn a_copy_that_dies_again_after_a_power_cut_has_one_letter() {
+    let mut house = House::new();
+    let log = house.open();
+    let mut a = log.subscribe(&name("a"));
+    put(&log, 0, &["a"]).await;
+    let before = house.disk.copy();
+    let at = next(&mut a).await.stored.offset;
+    a.settle(at, Settlement::Dead(Reason::Refused), None, "no");
+    until(|| log.totals()[&name("a")].dead_letters == 1).await;
+    drop(a);
+    let disk = house.disk.copy();
+    for path in before.files() {
+        disk.set_bytes(&path, before.bytes(&path));
+    }
+    house.disk = disk;
+    let log = house.open();
+    let mut a = log.subscribe(&name("a"));
+    let at = next(&mut a).await.stored.offset;
+    a.settle(at, Settlement::Dead(Reason::Exhausted), None, "no");
+    until(|| log.totals()[&name("a")].dead == 1).await;
+    let letters = log.dead(Filter::default(), None, 9).await.unwrap();
+    assert_eq!(letters.len(), 1);
+    assert!(log.dead_drop(letters[0].id).await.unwrap());
+    drop(a);
+    log.close().await;
+    // Nothing is left in the first file, and so it goes.
+    let first = Path::new("/data/dead/0000000000000001.seg");
+    house.disk.remove(first).unwrap();
+    assert_eq!(house.open().totals()[&name("a")].dead_letters, 0);
+}
+
+/// The power cut came after the letter was dropped: the copy died again, and
+/// that letter is listed.
+#[tokio::test]
+async fn a_letter_written_after_another_of_its_copy_was_dropped_is_listed() {
+    let mut house = House::new();
+    let log = house.open();
+    let mut a = log.subscribe(&name("a"));
+    put(&log, 0, &["a"]).await;
+    let before = house.disk.copy();
+    let die = async |log: &Log, a: &mut Subscription| {
+        let at = next(a).await.stored.offset;
+        a.settle(at, Settlement::Dead(Reason::Refused), None, "no");
+        until(|| log.totals()[&name("a")].dead_letters == 1).await;
+    };
+    die(&log, &mut a).await;
+    drop(a);
+    let letters = log.dead(Filter::default(), None, 9).await.unwrap();
+    assert!(log.dead_drop(letters[0].id).await.unwrap());
+    let disk = house.disk.copy();
+    for path in before.files() {
+        disk.set_bytes(&path, before.bytes(&path));
+    }
+    house.disk = disk;
+    let log = house.open();
+    let mut a = log.subscribe(&name("a"));
+    die(&log, &mut a).await;
+    drop(a);
+    log.close().await;
+    for _ in 0..2 {
+        assert_eq!(house.open().totals()[&name("a")].dead_letters, 1);
     }
 }
 

@@ -110,14 +110,14 @@ impl AccountState {
         self.upcoming.push_back(upcoming);
     }
 
-    /// Of a segment, what was found and waits in memory.
+    /// Of a segment, what was found and waits in memory, and is not open too:
+    /// a former run tried some of what is read again.
     fn waiting_in(&self, segment: u32) -> Pending {
         let mut waiting = Pending::default();
-        for upcoming in self
-            .upcoming
-            .iter()
-            .filter(|upcoming| upcoming.stored.offset.segment() == segment)
-        {
+        for upcoming in self.upcoming.iter().filter(|upcoming| {
+            let at = upcoming.stored.offset;
+            at.segment() == segment && self.ledger.find(at).is_none()
+        }) {
             waiting.count += 1;
             waiting.bytes += u64::from(upcoming.size);
         }

@@ -1,7 +1,6 @@
 //! The dead-letter log: full copies of what could not be delivered, in a
 //! folder of its own, so that one dead letter never pins a segment.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -80,7 +79,13 @@ impl DeadLog {
             .collect();
         ids.sort_unstable();
         for id in &ids {
-            Self::load_segment(disk, folder, &log, *id, &mut index, &mut loaded)?;
+            let end = Self::load_segment(disk, folder, &log, *id, &mut index, &mut loaded)?;
+            let newest = ids.last() == Some(id);
+            if let Some(segment) = index.segments.get(id).filter(|_| newest) {
+                // Its last write may never have been synced, only shown.
+                segment.file.write_again(FIRST, end)?;
+                segment.file.file.sync_data()?;
+            }
         }
         let active = Active {
             next: ids.last().map_or(1, |id| id + 1),
@@ -97,6 +102,7 @@ impl DeadLog {
         Ok((dead, loaded))
     }
 
+    /// Takes in what is there; up to where it is whole and was read.
     fn load_segment(
         disk: &Arc<dyn Disk>,
         folder: &Path,
@@ -104,7 +110,7 @@ impl DeadLog {
         id: u32,
         index: &mut Index,
         loaded: &mut Loaded,
-    ) -> io::Result<()> {
+    ) -> io::Result<u32> {
         let file = disk.open(&segment::path(folder, id))?;
         let length = file.len()?;
         // One that is not read was told of already.
@@ -112,22 +118,20 @@ impl DeadLog {
         if header.is_some_and(|header| header.log != *log) {
             loaded.quarantined += 1;
             loaded.quarantined_bytes += length;
-            return Ok(());
+            return Ok(FIRST);
         }
         let segment = Arc::new(Segment::found(id, file, log, length));
         let end = u32::try_from(length).unwrap_or(u32::MAX);
         segment.set_end(end);
-        index.segments.insert(
-            id,
-            DeadSegment {
-                file: Arc::clone(&segment),
-                live: 0,
-                removes_in: BTreeSet::new(),
-            },
-        );
+        let empty = DeadSegment::new(Arc::clone(&segment));
+        index.segments.insert(id, empty);
         let counted = loaded.quarantined;
+        let mut whole = FIRST;
         let mut walk = segment.walk_around(FIRST, end).whole_file();
         while let Some(met) = walk.next()? {
+            if let Met::Record { next, .. } = &met {
+                whole = next.position();
+            }
             match met {
                 Met::Record {
                     at,
@@ -165,16 +169,17 @@ impl DeadLog {
                 }
             }
         }
-        if let Some(bad) = walk.unread().first() {
-            loaded.quarantined = loaded.quarantined.max(counted + 1);
-            let (path, from) = (segment::path(folder, id), bad.start);
-            tracing::error!(path = %path.display(), from, "the disk does not read some dead letters; their file stays, the next start tries again");
-            if let Some(segment) = index.segments.get_mut(&id) {
-                // Of what cannot be read, at least one counts.
-                segment.live += 1;
-            }
+        let Some(bad) = walk.unread().into_iter().next() else {
+            return Ok(whole);
+        };
+        loaded.quarantined = loaded.quarantined.max(counted + 1);
+        let (path, from) = (segment::path(folder, id), bad.start);
+        tracing::error!(path = %path.display(), from, "the disk does not read some dead letters; their file stays, the next start tries again");
+        if let Some(segment) = index.segments.get_mut(&id) {
+            // Of what cannot be read, at least one counts.
+            segment.live += 1;
         }
-        Ok(())
+        Ok(FIRST)
     }
 
     /// Keeps room for letters of so many bytes: the next `add` finds it,
@@ -339,11 +344,7 @@ impl DeadLog {
                 },
             )?;
         let segment = Arc::new(Segment::new(id, file, &self.log, u64::from(FIRST)));
-        let entry = DeadSegment {
-            file: Arc::clone(&segment),
-            live: 0,
-            removes_in: BTreeSet::new(),
-        };
+        let entry = DeadSegment::new(Arc::clone(&segment));
         lock(&self.index).segments.insert(id, entry);
         Ok(segment)
     }

@@ -195,20 +195,12 @@ impl Fold {
     /// Without a checkpoint only the newest can be such a segment: whoever
     /// began one had synced the one before.
     fn write_again(&self, segment: &Segment, end: u32) -> io::Result<()> {
-        let end = Offset::new(segment.id, end);
-        let mut at = self.position.max(Offset::new(segment.id, FIRST));
+        let first = self.position.max(Offset::new(segment.id, FIRST));
         if self.position == Offset(0) && segment.id != self.newest {
             return Ok(());
         }
-        let mut buffer = vec![0; 64 * 1024];
-        while at < end {
-            let left = (end.position() - at.position()) as usize;
-            let wanted = buffer.get_mut(..left.min(64 * 1024)).unwrap_or_default();
-            let n = segment.file.read_at(wanted, u64::from(at.position()))?;
-            let read = wanted.get(..n).filter(|read| !read.is_empty());
-            let Some(read) = read else { break };
-            segment.file.write_all_at(read, u64::from(at.position()))?;
-            at = at.forward(n);
+        if first.segment() == segment.id {
+            segment.write_again(first.position(), end)?;
         }
         Ok(())
     }

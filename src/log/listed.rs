@@ -27,6 +27,16 @@ pub(super) struct DeadSegment {
     pub(super) removes_in: BTreeSet<u32>,
 }
 
+impl DeadSegment {
+    pub(super) fn new(file: Arc<Segment>) -> Self {
+        Self {
+            file,
+            live: 0,
+            removes_in: BTreeSet::new(),
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Index {
     rows: BTreeMap<Offset, Row>,

@@ -67,14 +67,14 @@ impl WallClock {
 /// refuses everything must not use up the room that events are accepted into.
 const DEAD_SHARE: u64 = 2;
 
-/// When the last of what a segment says may have been news. One that tells
-/// only what became of older events goes no sooner than they do: it was begun
-/// after them. One that says nothing at all may go at once.
-fn said_at(segment: &Segment) -> Timestamp {
-    let begun = segment.created.load(Ordering::Relaxed);
+/// When the last of what a segment says may have been news; `None`: it says
+/// nothing at all. One that tells only what became of older events goes no
+/// sooner than they do: it was begun after them.
+fn said_at(segment: &Segment) -> Option<Timestamp> {
+    let begun = Timestamp::from_millis(segment.created.load(Ordering::Relaxed));
     match segment.speaks_of(Offset(u64::MAX - 1)) {
-        true => segment.last_at().max(Timestamp::from_millis(begun)),
-        false => segment.last_at(),
+        true => Some(segment.last_at().max(begun)),
+        false => Some(segment.last_at()).filter(|last| *last > Timestamp::default()),
     }
 }
 
@@ -107,7 +107,7 @@ impl Writer {
         let old: Vec<_> = self
             .settled(self.checkpointed_before)
             .into_iter()
-            .filter(|segment| said_at(segment).plus(retain) <= now)
+            .filter(|segment| said_at(segment).is_none_or(|last| last.plus(retain) <= now))
             .collect();
         self.remove_segments(&old)?;
         let settings = &self.shared.settings;

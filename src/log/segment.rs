@@ -166,6 +166,23 @@ impl Segment {
         }
     }
 
+    /// Writes what is there once more, so that the next sync covers it whatever
+    /// became of the sync before.
+    pub(super) fn write_again(&self, from: u32, to: u32) -> io::Result<()> {
+        let mut buffer = vec![0; 64 * 1024];
+        let mut at = u64::from(from);
+        while at < u64::from(to) {
+            let left = usize::try_from(u64::from(to) - at).unwrap_or(usize::MAX);
+            let wanted = left.min(buffer.len());
+            let n = (self.file).read_at(buffer.get_mut(..wanted).unwrap_or_default(), at)?;
+            let read = buffer.get(..n).filter(|read| !read.is_empty());
+            let Some(read) = read else { break };
+            self.file.write_all_at(read, at)?;
+            at += n as u64;
+        }
+        Ok(())
+    }
+
     pub(super) fn end(&self) -> Offset {
         Offset::new(self.id, self.end.load(Ordering::Acquire))
     }

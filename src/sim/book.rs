@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::table::Table;
+use super::table::{Full, Table};
 
 /// One event as its sender knows it.
 #[derive(Clone, Debug)]
@@ -62,6 +62,9 @@ pub(crate) struct Book {
     pub(crate) ordered: BTreeMap<usize, bool>,
     /// Destinations whose schedule may end within a world.
     pub(crate) may_exhaust: BTreeSet<usize>,
+    /// Destinations that drop what is too much: a power cut may forget it of
+    /// some, and they go behind what came after them.
+    pub(crate) may_drop: BTreeSet<usize>,
     /// Faults that were made, by kind.
     pub(crate) faults: BTreeMap<&'static str, u64>,
     /// What was seen to be wrong on the way.
@@ -81,6 +84,9 @@ impl Book {
             *self.ordered.entry(*name).or_insert(true) &= ordered;
             if to.span < 3600 {
                 self.may_exhaust.insert(*name);
+            }
+            if matches!(to.backlog, Some((_, Full::DropOldest))) {
+                self.may_drop.insert(*name);
             }
         }
     }

@@ -364,7 +364,9 @@ impl Judge<'_> {
                         && (before.said.yes() || before.said.no_for_good())
                         && before.ended <= Some(earlier.at)
                 });
-                if !done && !self.book.may_exhaust.contains(&to) && !self.died(&later.event, to) {
+                let may_end =
+                    self.book.may_exhaust.contains(&to) || self.book.may_drop.contains(&to);
+                if !done && !may_end && !self.died(&later.event, to) {
                     return Err(format!(
                         "{second} went to {at} before {first} was done, in an earlier life"
                     ));

@@ -58,6 +58,45 @@ async fn what_a_failed_sync_left_in_memory_is_on_the_disk_before_it_is_believed(
     }
 }
 
+/// The same of a dead letter: by it a copy is settled, and nothing else is
+/// left of it.
+#[tokio::test]
+async fn a_letter_that_a_failed_sync_left_in_memory_is_on_the_disk_before_it_counts() {
+    let refused = Settlement::Dead(Reason::Refused);
+    for seed in 0..8 {
+        let mut house = House::new();
+        let log = house.open();
+        put(&log, 0, &["a"]).await;
+        put(&log, 1, &["a"]).await;
+        let mut a = log.subscribe(&name("a"));
+        let first = next(&mut a).await.stored.offset;
+        let second = next(&mut a).await.stored.offset;
+        // Makes the file that the other one's letter goes into.
+        a.settle(first, refused, None, "no");
+        put(&log, 2, &["other"]).await;
+        house.disk.fail_syncs(true);
+        a.settle(second, refused, None, "no");
+        log.poisoned().await;
+        drop(a);
+        log.close().await;
+        house.disk.fail_syncs(false);
+        house.disk.kill();
+        let log = house.open();
+        let mut a = log.subscribe(&name("a"));
+        let at = next(&mut a).await.stored.offset;
+        assert_eq!(at, second);
+        a.settle(at, refused, None, "no");
+        until(|| totals(&log, "a") == [2, 0, 2, 0, 0]).await;
+        put(&log, 3, &["other"]).await;
+        drop(a);
+        house.crash(&mut fastrand::Rng::with_seed(seed));
+        let log = house.open();
+        let letters = log.totals()[&name("a")].dead_letters;
+        let told = (totals(&log, "a"), letters);
+        assert_eq!(told, ([2, 0, 2, 0, 0], 2), "seed {seed}");
+    }
+}
+
 /// Some work with everything in it; tells what was acknowledged.
 async fn work(log: &Log) -> Vec<EventId> {
     let mut acknowledged = Vec::new();

@@ -252,8 +252,9 @@ impl World {
         };
         let copy = (letter.event.to_string(), to);
         let again = self.chance.bool();
-        // Unsure for as long as it is under way: the power may go.
-        self.books.open().unsure.insert(copy.clone());
+        // Unsure for as long as it is under way: the power may go. What went
+        // with it stays unsure, whatever is asked later.
+        let sure = self.books.open().unsure.insert(copy.clone());
         let done = match again {
             true => log.dead_retry(letter.id).await,
             false => log.dead_drop(letter.id).await,
@@ -265,7 +266,9 @@ impl World {
         ));
         let mut book = self.books.open();
         if let Ok(done) = done {
-            book.unsure.remove(&copy);
+            if sure {
+                book.unsure.remove(&copy);
+            }
             if done {
                 *book.letters_gone.entry(to).or_default() += 1;
             }
@@ -296,7 +299,8 @@ impl World {
                 Some((event.event.id.to_string(), to))
             })
             .collect();
-        self.books.open().unsure.extend(copies.iter().cloned());
+        let mut sure = copies.clone();
+        sure.retain(|copy| self.books.open().unsure.insert(copy.clone()));
         let done = log.replay(event, event.owed.clone()).await;
         self.trace.say(format_args!(
             "operator: replays {}: {done:?}",
@@ -305,8 +309,10 @@ impl World {
         if done.is_ok() {
             let mut book = self.books.open();
             for copy in copies {
-                book.unsure.remove(&copy);
                 *book.again.entry(copy).or_default() += 1;
+            }
+            for copy in &sure {
+                book.unsure.remove(copy);
             }
         }
     }

@@ -113,7 +113,10 @@ impl Book {
                 self.wrong
                     .push(format!("{n} was {known} and is now a duplicate of {event}"));
             }
-            (Some(known), false) if sent.has_id && !self.faults.contains_key("rot") => {
+            // Who posted it twice may hear of the second one first.
+            (Some(known), false)
+                if sent.has_id && *known != event && !self.faults.contains_key("rot") =>
+            {
                 self.wrong
                     .push(format!("{n} was stored as {known} and again as {event}"));
             }

@@ -22,7 +22,8 @@ import nbdkit
 API_VERSION = 2
 # Kind, offset, length, when (seconds since the epoch); the data follows. tape.py reads it.
 ENTRY = struct.Struct("<cxxxxxxxQQd")
-COUNT = struct.Struct("<Q")
+# Native: written at once, and so never read half.
+COUNT = struct.Struct("@Q")
 
 folder = size = disk = tape = count = None
 entries = 0

@@ -108,7 +108,7 @@ class RecordedDisk:
 
     def count(self):
         """How many entries the tape has."""
-        return struct.unpack_from("<Q", self.shared)[0]
+        return struct.unpack_from("@Q", self.shared)[0]
 
 
 class Receivers:

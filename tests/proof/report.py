@@ -60,8 +60,9 @@ too long for every change. This page is made by `make proof-report` from the fil
 wrote: no figure in it was typed.
 
 Every run fails, and leaves no figures, when anything acknowledged is lost, a promise is broken or the
-run itself was void (as when too few power cuts tore anything). Each has a short form in `make test`,
-and each check was seen to fail once against a gateway broken on purpose.
+run itself was void (as when too few power cuts tore anything). Most have a short form in `make test`.
+The rigs that cut the power or fail the disk, and the simulation, are also shown gateways that are
+broken on purpose, and must find them out.
 """
 
 TAIL = """

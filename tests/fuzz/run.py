@@ -9,7 +9,6 @@ tests/fuzz/artifacts; copy it to tests/fuzz/corpus/<target>, where the tests
 run it from then on. Figures go to HOOKFAN_PROOF_DIR/fuzz.json.
 """
 
-import json
 import os
 import re
 import subprocess
@@ -19,6 +18,9 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "proof"))
+from figures import keep
+
 TARGETS = ["record", "folder", "config", "template", "signature", "head", "vendor"]
 BYTES_MAX = {"folder": 240, "head": 4096, "config": 8192}
 
@@ -59,17 +61,7 @@ def main(arguments: list[str]) -> None:
         figures["targets"] += 1
         figures[f"inputs: {target}"] = inputs
     figures["crashes"] = 0
-    if folder := os.environ.get("HOOKFAN_PROOF_DIR"):
-        whole = {
-            "id": "fuzz",
-            "figures": figures,
-            "seconds": int(time.time() - began),
-            "unix": int(time.time()),
-            "build": "sanitised release",
-            "commit": os.environ.get("HOOKFAN_COMMIT", "unknown"),
-        }
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        (Path(folder) / "fuzz.json").write_text(json.dumps(whole, indent=1) + "\n")
+    keep("fuzz", figures, time.time() - began, "sanitised release")
 
 
 main(sys.argv[1:])

@@ -8,14 +8,14 @@ Says how old the advisories are: a snapshot knows nothing younger than itself.
 Figures go to HOOKFAN_PROOF_DIR/advisories.json.
 """
 
-import json
-import os
 import re
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from figures import keep
 
 ROOT = Path(__file__).resolve().parents[2]
 URL = "https://github.com/rustsec/advisory-db"
@@ -52,17 +52,8 @@ def main(deny: str, folder: str | None = None) -> None:
     print(f"{packages} packages, {len(files)} advisories, none of them ours; the newest is {days} days old")
     if days > DAYS_MAX:
         print(f"older than {DAYS_MAX} days: good for a look, not for a release")
-    if results := os.environ.get("HOOKFAN_PROOF_DIR"):
-        whole = {
-            "id": "advisories",
-            "figures": {"packages": packages, "advisories": len(files), "that concern us": 0, "days since the newest": days},
-            "seconds": int(time.time() - began),
-            "unix": int(time.time()),
-            "build": "no",
-            "commit": os.environ.get("HOOKFAN_COMMIT", "unknown"),
-        }
-        Path(results).mkdir(parents=True, exist_ok=True)
-        (Path(results) / "advisories.json").write_text(json.dumps(whole, indent=1) + "\n")
+    figures = {"packages": packages, "advisories": len(files), "that concern us": 0, "days since the newest": days}
+    keep("advisories", figures, time.time() - began, "no")
 
 
 if not 2 <= len(sys.argv) <= 3:

@@ -24,6 +24,8 @@ import threading
 import time
 from pathlib import Path
 
+from figures import keep
+
 PORT = int(os.environ.get("HOOKFAN_PORT", "21300"))
 DIRECT, ADMIN, NGINX, HAPROXY = range(PORT, PORT + 4)
 ROUTES = f"""
@@ -337,17 +339,7 @@ def main(binary: str, what: str, *numbers: str) -> None:
         stage.end()
     name = "slowhttptest" if what == "slow" else "smuggling"
     print(json.dumps({name: figures}))
-    if results := os.environ.get("HOOKFAN_PROOF_DIR"):
-        whole = {
-            "id": name,
-            "figures": figures,
-            "seconds": int(time.time() - began),
-            "unix": int(time.time()),
-            "build": "release" if "release" in binary else "debug",
-            "commit": os.environ.get("HOOKFAN_COMMIT", "unknown"),
-        }
-        Path(results).mkdir(parents=True, exist_ok=True)
-        (Path(results) / f"{name}.json").write_text(json.dumps(whole, indent=1) + "\n")
+    keep(name, figures, time.time() - began, "release" if "release" in binary else "debug")
 
 
 if len(sys.argv) < 3 or sys.argv[2] not in ("slow", "smuggling"):

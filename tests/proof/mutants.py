@@ -17,6 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from figures import keep
+
 ROOT = Path(__file__).resolve().parents[2]
 COMMIT = "src/log/writer.rs"
 # Each with the tests that answer for it.
@@ -65,17 +67,7 @@ def main(wanted: list[str]) -> None:
     print(json.dumps(figures, indent=1))
     if failed:
         sys.exit(f"too many survivors in {', '.join(failed)}")
-    if kept:
-        whole = {
-            "id": "mutants",
-            "figures": figures,
-            "seconds": int(time.time() - began),
-            "unix": int(time.time()),
-            "build": "debug",
-            "commit": os.environ.get("HOOKFAN_COMMIT", "unknown"),
-        }
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_text(json.dumps(whole, indent=1) + "\n")
+    keep("mutants", figures, time.time() - began, "debug")
 
 
 main(sys.argv[1:])

@@ -28,6 +28,16 @@ fn flip(house: &House, n: u64) {
     house.disk.set_bytes(&path, bytes);
 }
 
+/// A power cut after the letters were synced, and before what speaks of them:
+/// of the files that were there before, nothing is left of what came since.
+fn forget_settlements(house: &mut House, before: &SimDisk) {
+    let disk = house.disk.copy();
+    for path in before.files() {
+        disk.set_bytes(&path, before.bytes(&path));
+    }
+    house.disk = disk;
+}
+
 #[tokio::test]
 async fn a_copy_that_was_delivered_before_its_event_was_damaged_stays_delivered() {
     let mut house = House::new();
@@ -75,11 +85,7 @@ async fn a_letter_whose_copy_is_delivered_after_all_leaves_the_list() {
         until(|| log.totals()[&name("a")].dead_letters == 2).await;
         drop(a);
         // The letters were synced, the settlements were not.
-        let disk = house.disk.copy();
-        for path in before.files() {
-            disk.set_bytes(&path, before.bytes(&path));
-        }
-        house.disk = disk;
+        forget_settlements(&mut house, &before);
         let log = house.open();
         assert_eq!(totals(&log, "a"), [2, 0, 0, 0, 2]);
         let mut a = log.subscribe(&name("a"));
@@ -109,11 +115,7 @@ async fn a_copy_that_dies_again_after_a_power_cut_has_one_letter() {
     a.settle(at, Settlement::Dead(Reason::Refused), None, "no");
     until(|| log.totals()[&name("a")].dead_letters == 1).await;
     drop(a);
-    let disk = house.disk.copy();
-    for path in before.files() {
-        disk.set_bytes(&path, before.bytes(&path));
-    }
-    house.disk = disk;
+    forget_settlements(&mut house, &before);
     let log = house.open();
     let mut a = log.subscribe(&name("a"));
     let at = next(&mut a).await.stored.offset;
@@ -148,11 +150,7 @@ async fn a_letter_written_after_another_of_its_copy_was_dropped_is_listed() {
     drop(a);
     let letters = log.dead(Filter::default(), None, 9).await.unwrap();
     assert!(log.dead_drop(letters[0].id).await.unwrap());
-    let disk = house.disk.copy();
-    for path in before.files() {
-        disk.set_bytes(&path, before.bytes(&path));
-    }
-    house.disk = disk;
+    forget_settlements(&mut house, &before);
     let log = house.open();
     let mut a = log.subscribe(&name("a"));
     die(&log, &mut a).await;

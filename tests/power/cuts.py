@@ -56,7 +56,7 @@ class Recording:
             lambda: chance.choice(flushes),
             lambda: chance.choice(flushes),
             lambda: chance.choice(flushes),
-            lambda: chance.randint(self.begin, max(self.begin, min(ack[2] for ack in self.acks))),
+            lambda: chance.randint(self.begin, min(ack[2] for ack in self.acks)),
         ]
         return sorted(ways[nth % len(ways)]() for nth in range(number))
 

@@ -22,7 +22,6 @@ import nbdkit
 API_VERSION = 2
 # Kind, offset, length, when (seconds since the epoch); the data follows. tape.py reads it.
 ENTRY = struct.Struct("<cxxxxxxxQQd")
-# Native: written at once, and so never read half.
 COUNT = struct.Struct("@Q")
 
 folder = size = disk = tape = count = None
@@ -61,7 +60,8 @@ def record(kind, offset=0, data=b""):
     global entries
     tape.write(ENTRY.pack(kind, offset, len(data), time.time()) + data)
     entries += 1
-    COUNT.pack_into(count, 0, entries)
+    # Not pack_into, which writes zeros first, and somebody reads them.
+    count[: COUNT.size] = COUNT.pack(entries)
 
 
 def told_to_fail(name, data=None):

@@ -95,6 +95,7 @@ impl Gateway {
         for destination in &self.wanted() {
             self.adopt(destination);
         }
+        // In the order of their names, so that the same file does the same.
         let workers = self.house.workers.iter();
         let mut running: Vec<_> = workers.map(|worker| worker.key().clone()).collect();
         running.sort_unstable();

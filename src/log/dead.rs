@@ -2,6 +2,7 @@
 //! folder of its own, so that one dead letter never pins a segment.
 
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -79,11 +80,11 @@ impl DeadLog {
             .collect();
         ids.sort_unstable();
         for id in &ids {
-            let end = Self::load_segment(disk, folder, &log, *id, &mut index, &mut loaded)?;
+            let last = Self::load_segment(disk, folder, &log, *id, &mut index, &mut loaded)?;
             let newest = ids.last() == Some(id);
             if let Some(segment) = index.segments.get(id).filter(|_| newest) {
-                // Its last write may never have been synced, only shown.
-                segment.file.write_again(FIRST, end)?;
+                // It may never have been synced, only shown.
+                segment.file.write_again(last.start, last.end)?;
                 segment.file.file.sync_data()?;
             }
         }
@@ -102,7 +103,8 @@ impl DeadLog {
         Ok((dead, loaded))
     }
 
-    /// Takes in what is there; up to where it is whole and was read.
+    /// Takes in what is there. Says where the last write lies: each was synced
+    /// before the next one.
     fn load_segment(
         disk: &Arc<dyn Disk>,
         folder: &Path,
@@ -110,7 +112,7 @@ impl DeadLog {
         id: u32,
         index: &mut Index,
         loaded: &mut Loaded,
-    ) -> io::Result<u32> {
+    ) -> io::Result<Range<u32>> {
         let file = disk.open(&segment::path(folder, id))?;
         let length = file.len()?;
         // One that is not read was told of already.
@@ -118,7 +120,7 @@ impl DeadLog {
         if header.is_some_and(|header| header.log != *log) {
             loaded.quarantined += 1;
             loaded.quarantined_bytes += length;
-            return Ok(FIRST);
+            return Ok(FIRST..FIRST);
         }
         let segment = Arc::new(Segment::found(id, file, log, length));
         let end = u32::try_from(length).unwrap_or(u32::MAX);
@@ -169,8 +171,9 @@ impl DeadLog {
                 }
             }
         }
+        let last = walk.mark().max(FIRST)..whole;
         let Some(bad) = walk.unread().into_iter().next() else {
-            return Ok(whole);
+            return Ok(last);
         };
         loaded.quarantined = loaded.quarantined.max(counted + 1);
         let (path, from) = (segment::path(folder, id), bad.start);
@@ -179,7 +182,7 @@ impl DeadLog {
             // Of what cannot be read, at least one counts.
             segment.live += 1;
         }
-        Ok(FIRST)
+        Ok(FIRST..FIRST)
     }
 
     /// Keeps room for letters of so many bytes: the next `add` finds it,

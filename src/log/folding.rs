@@ -53,10 +53,9 @@ impl Fold {
             self.recovery.quarantined_bytes += length;
             return Ok(());
         }
-        let segment = Arc::new(Segment::found(id, file, &self.log, length));
         let created = header.map_or(Timestamp::default(), |header| header.created);
-        let begun = created.as_millis();
-        segment.created.store(begun, Ordering::Relaxed);
+        let segment = Segment::found(id, file, &self.log, length).created(created);
+        let segment = Arc::new(segment);
         self.segments.insert(id, Arc::clone(&segment));
         let folder = path.parent().unwrap_or(Path::new(""));
         let known = self

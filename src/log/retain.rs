@@ -71,9 +71,8 @@ const DEAD_SHARE: u64 = 2;
 /// nothing at all. One that tells only what became of older events goes no
 /// sooner than they do: it was begun after them.
 fn said_at(segment: &Segment) -> Option<Timestamp> {
-    let begun = Timestamp::from_millis(segment.created.load(Ordering::Relaxed));
     match segment.speaks_of(Offset(u64::MAX - 1)) {
-        true => Some(segment.last_at().max(begun)),
+        true => Some(segment.last_at().max(segment.created)),
         false => Some(segment.last_at()).filter(|last| *last > Timestamp::default()),
     }
 }

@@ -231,9 +231,8 @@ impl Writer {
             self.sync()?;
             self.seal()?;
         }
-        let segment = Arc::new(Segment::new(id, file, &shared.log, runway));
-        let created = header.created.as_millis();
-        segment.created.store(created, Ordering::Relaxed);
+        let segment = Segment::new(id, file, &shared.log, runway).created(header.created);
+        let segment = Arc::new(segment);
         shared.bytes.fetch_add(runway, Ordering::Relaxed);
         write(&shared.segments).insert(id, Arc::clone(&segment));
         shared.tail.store(segment.end().0, Ordering::Release);

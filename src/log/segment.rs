@@ -122,8 +122,8 @@ pub(super) struct Segment {
     pub(super) events: AtomicU64,
     /// The oldest event that a fact in here speaks of.
     lowest: AtomicU64,
-    /// Unix milliseconds, as its header says.
-    pub(super) created: AtomicU64,
+    /// As its header says.
+    pub(super) created: Timestamp,
     /// Damaged stretches that were reported already.
     damaged: Mutex<BTreeSet<u32>>,
 }
@@ -161,9 +161,13 @@ impl Segment {
             last_at: AtomicU64::new(0),
             events: AtomicU64::new(0),
             lowest: AtomicU64::new(u64::MAX),
-            created: AtomicU64::new(0),
+            created: Timestamp::default(),
             damaged: Mutex::default(),
         }
+    }
+
+    pub(super) fn created(self, created: Timestamp) -> Self {
+        Self { created, ..self }
     }
 
     /// Writes what is there once more, so that the next sync covers it whatever

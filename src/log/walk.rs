@@ -60,6 +60,8 @@ pub(super) struct Walk {
     whole_file: bool,
     /// Up to where what is not whole is damage, once it was needed.
     durable: Option<u32>,
+    /// What the last whole record says was durable before it.
+    mark: u32,
 }
 
 impl Walk {
@@ -77,6 +79,7 @@ impl Walk {
             unread: Vec::new(),
             whole_file: false,
             durable: None,
+            mark: 0,
         }
     }
 
@@ -113,6 +116,12 @@ impl Walk {
         self.position
     }
 
+    /// Up to where the file was durable before the last record it met was
+    /// written, by that record's word; 0: it says nothing.
+    pub(super) fn mark(&self) -> u32 {
+        self.mark
+    }
+
     /// What it stepped over, in order.
     pub(super) fn unread(mut self) -> Vec<Range<u32>> {
         self.unread.sort_unstable_by_key(|bad| bad.start);
@@ -142,6 +151,7 @@ impl Walk {
             self.position = to;
             return Ok(Some(Met::Damaged { from: at, to, torn }));
         };
+        self.mark = head.mark().unwrap_or_default();
         let step = if head.tag() == Tag::Group {
             HEADER
         } else {

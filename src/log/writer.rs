@@ -430,6 +430,12 @@ impl Writer {
         self.sync()?;
         self.seal()?;
         self.shared.dead.close();
-        self.checkpoint()
+        self.checkpoint()?;
+        if self.facts_in_memory {
+            tracing::error!(
+                "the disk is full: what was delivered since the last checkpoint could not be written down and is delivered again after the next start"
+            );
+        }
+        Ok(())
     }
 }

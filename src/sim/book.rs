@@ -36,8 +36,16 @@ pub(crate) struct Acked {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     Stopped,
+    /// Orderly, and there was no room left to write down what was delivered.
+    StoppedFull,
     Killed,
     PowerCut,
+}
+
+impl End {
+    pub(crate) fn is_crash(self) -> bool {
+        matches!(self, Self::Killed | Self::PowerCut)
+    }
 }
 
 /// An (event, destination).

@@ -42,7 +42,7 @@ impl World {
         }
         let (reloaded, crashed) = {
             let book = self.books.open();
-            let crashed = book.ends.iter().any(|(end, _)| *end != End::Stopped);
+            let crashed = book.ends.iter().any(|(end, _)| end.is_crash());
             (book.had("reload"), crashed)
         };
         if self.due && !reloaded {

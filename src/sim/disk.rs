@@ -13,6 +13,9 @@ use super::bugs::Bug;
 use super::medium::{Change, Inode};
 use crate::log::simulated::{Disk, DiskFile};
 
+/// Bytes of a checkpoint, or of a segment that holds but facts.
+const SMALL: u64 = 16 * 1024;
+
 #[derive(Clone, Debug)]
 pub(crate) struct SimDisk(Arc<Mutex<State>>);
 
@@ -202,6 +205,13 @@ impl SimDisk {
         let mut state = self.state();
         let used = state.used();
         state.room = left.map(|left| used + left);
+    }
+
+    /// Whether not even small things find room.
+    pub(crate) fn is_full(&self) -> bool {
+        let state = self.state();
+        let left = state.room.map(|room| room.saturating_sub(state.used()));
+        left.is_some_and(|left| left < SMALL)
     }
 
     pub(crate) fn files(&self) -> Vec<(PathBuf, u64)> {

@@ -187,7 +187,11 @@ impl World {
         drop(log);
         if end == End::Stopped {
             let stopped = self.stop(&mut running).await?;
-            let end = if stopped { End::Stopped } else { End::Killed };
+            let end = match stopped {
+                true if self.disk.is_full() => End::StoppedFull,
+                true => End::Stopped,
+                false => End::Killed,
+            };
             return self.over(end, Some(running)).await;
         }
         self.over(end, Some(running)).await
@@ -264,7 +268,7 @@ impl World {
     /// The end of a life: everything goes, and the disk is what it then is.
     pub(super) async fn over(&mut self, end: End, running: Option<Running>) -> Result<(), Failure> {
         self.trace.say(format_args!("{end:?}"));
-        if end == End::Stopped {
+        if !end.is_crash() {
             // Everything is on the disk: a cut must change nothing.
             let cut = self.chance.bool();
             if let Some(running) = running {
@@ -288,7 +292,7 @@ impl World {
         let mut book = self.books.open();
         book.ends.push((end, self.began.elapsed()));
         book.fault(match end {
-            End::Stopped => "stop",
+            End::Stopped | End::StoppedFull => "stop",
             End::Killed => "kill",
             End::PowerCut => "power cut",
         });

@@ -26,7 +26,7 @@ class Recording:
         self.folder = folder
         with contextlib.ExitStack() as stack:
             disk = stack.enter_context(rig.RecordedDisk(folder, kind))
-            mount = stack.enter_context(rig.mounted(disk.image, folder / "mount", kind))
+            mount = stack.enter_context(rig.mounted(disk.image, folder / "mount", kind, direct=True))
             os.sync()
             self.begin = disk.count()
             receivers = stack.enter_context(rig.Receivers(disk.count))

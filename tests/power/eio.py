@@ -57,7 +57,7 @@ def fail_once(folder, kind, how, binary, seen, chance, proof, environment):
     with contextlib.ExitStack() as stack:
         disk = stack.enter_context(rig.RecordedDisk(folder, kind))
         receivers = stack.enter_context(rig.Receivers(disk.count))
-        with rig.mounted(disk.image, folder / "mount", kind) as mount:
+        with rig.mounted(disk.image, folder / "mount", kind, direct=True) as mount:
             gateway = rig.Gateway(binary, folder / "gateway", mount / "data", receivers, environment)
             stack.callback(gateway.kill)
             cuts.must(gateway.start(), gateway, "the gateway did not start on a fresh disk")

@@ -18,7 +18,7 @@ MKFS = {
     "ext4": ["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0,nodiscard"],
     "xfs": ["mkfs.xfs", "-q", "-f", "-K"],
 }
-TOOLS = ["nbdkit", "nbdfuse", "mount", "umount", "unshare", "mkfs.ext4", "mkfs.xfs", "cc"]
+TOOLS = ["nbdkit", "nbdfuse", "mount", "umount", "losetup", "unshare", "mkfs.ext4", "e2fsck", "mkfs.xfs", "cc"]
 
 
 def missing():
@@ -56,12 +56,29 @@ def run(*command):
 
 
 @contextlib.contextmanager
-def mounted(image, folder, kind):
-    """A file system in a file, on a loop device that goes with the mount."""
+def mounted(image, folder, kind, direct=False):
+    """A file system in a file, on a loop device that goes with the mount.
+
+    `direct`: a write is done when the file's own disk says so, and an error is the error of that
+    write, as on a real device. Otherwise the loop device keeps it in the page cache, and the error
+    goes to whoever asks for a flush next, which may be the file system's journal that ignores it.
+    """
     folder.mkdir(exist_ok=True)
     options = "loop,nouuid" if kind == "xfs" else "loop"
-    run("mount", "-t", kind, "-o", options, str(image), str(folder))
+    mount = ["mount", "-t", kind, "-o", options, str(image), str(folder)]
     try:
+        run(*mount)
+    except OSError:
+        # After an error ext4 writes its superblock past the journal: a cut may tear it, and a boot
+        # would check it. Everything else mounts, or the rig is at fault.
+        if kind != "ext4" or subprocess.run(["e2fsck", "-fy", str(image)], capture_output=True).returncode > 2:
+            raise
+        run(*mount)
+    try:
+        if direct:
+            with open("/proc/self/mounts") as mounts:
+                device = next(line.split()[0] for line in mounts if line.split()[1] == str(folder))
+            run("losetup", "--direct-io=on", device)
         yield folder
     finally:
         unmount(folder)

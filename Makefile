@@ -7,7 +7,7 @@ SCHEMATHESIS := $(TOOLS)/schemathesis/bin/schemathesis
 BINARIES := $(or $(CARGO_TARGET_DIR),target)
 
 .PHONY: demo test fmt lint deny unit doc browser bench bench-parts instructions pages bench-e2e bench-tools bench-report \
-	proof proof-faults power sync-eio clock sim hostile fuzz mutants advisories proof-report acme deploy package alerts proxies api clean
+	proof proof-faults power sync-eio clock sim hostile endure fuzz mutants advisories proof-report acme deploy package alerts proxies api clean
 
 demo: ## build, run the main job against emulators, show where to look
 	$(CARGO) run --release --locked -- demo $(DEMO)
@@ -80,7 +80,7 @@ PROOF := $(abspath $(BINARIES))/proof
 PROVING := HOOKFAN_PROOF_DIR=$(PROOF) HOOKFAN_COMMIT=$$(git describe --always --dirty 2>/dev/null || echo unknown)
 
 proof: ## the long forms, one after the other: a night (as root, for the power cuts)
-	$(MAKE) proof-faults hostile fuzz advisories
+	$(MAKE) proof-faults hostile endure fuzz advisories
 	$(MAKE) power FS=ext4 CUTS=2000
 	$(MAKE) power FS=xfs CUTS=500
 	$(MAKE) power FS=ext4 CUTS=60 TWIN=skip
@@ -97,6 +97,7 @@ proof-faults: ## the fault tests in their long forms: two hours or so; PROVE=fau
 	HOOKFAN_STRANGERS=2000 HOOKFAN_SERIES=100000 HOOKFAN_DIXA_USERS=200 HOOKFAN_DIXA_MESSAGES=20 HOOKFAN_DIXA_RATE=2000 \
 	HOOKFAN_QUIQ_CONVERSATIONS=500 HOOKFAN_QUIQ_MESSAGES=50 HOOKFAN_BRIDGE_MESSAGES=1000 \
 	$(CARGO) test --release --locked --test suite -- $(or $(PROVE),faults e2e::bridge) --test-threads=1 --nocapture
+	$(if $(PROVE),,$(PROVING) HOOKFAN_OUTAGE_EVENTS=1000000 $(CARGO) test --release --locked --lib -- deliver::day --nocapture)
 
 power: ## power cuts under the real gateway, on ext4 or XFS (as root; needs Debian packages, and says which)
 	$(CARGO) build --release --locked
@@ -117,6 +118,11 @@ hostile: ## strangers with the tools of others: six minutes (Debian's slowhttpte
 	$(PROVING) tests/proof/hostile.py $(BINARIES)/release/hookfan smuggling
 	$(PROVING) tests/proof/hostile.py $(BINARIES)/release/hookfan slow
 
+endure: bench-tools ## an hour of everything at once, and ten minutes in 256 MiB (the latter as root)
+	$(CARGO) build --release --locked
+	$(PROVING) tests/proof/endure.py $(BINARIES)/release/hookfan $(BINARIES)/bench/loadkit/release soak $(SOAK)
+	$(PROVING) tests/proof/endure.py $(BINARIES)/release/hookfan $(BINARIES)/bench/loadkit/release crowded
+
 fuzz: ## bytes of anybody for every reader, a minute each (cargo-fuzz; FUZZ="--seconds 3600")
 	$(PROVING) tests/fuzz/run.py $(FUZZ)
 
@@ -131,7 +137,7 @@ proof-report: ## docs/proof.md from what the proofs found last
 
 SEEDS ?= 100000
 sim: ## the simulation over SEEDS seeds; its figures below target/proof
-	HOOKFAN_SIM_SEEDS=$(SEEDS) HOOKFAN_SIM_THREADS=$(or $(THREADS),1) HOOKFAN_PROOF_DIR=$(or $(HOOKFAN_PROOF_DIR),$(abspath target/proof)) \
+	$(PROVING) HOOKFAN_SIM_SEEDS=$(SEEDS) HOOKFAN_SIM_THREADS=$(or $(THREADS),1) \
 	$(CARGO) test --release --locked --lib -- sim::run::over_any --nocapture
 
 acme: ## certificates from Let's Encrypt's test server on loopback; needs pebble (apt-get install pebble)

@@ -28,6 +28,8 @@ mod worker;
 #[cfg(test)]
 mod bench;
 #[cfg(test)]
+mod day_tests;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod outage_tests;

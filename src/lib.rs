@@ -35,6 +35,9 @@ pub mod admin;
 pub mod gateway;
 pub mod cli;
 
+// Where long tests leave their figures; the suite has it too.
+#[cfg(test)]
+mod proof;
 // All of it in one thread, from one seed.
 #[cfg(test)]
 mod sim;

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::bugs::Bug;
 use super::world::{self, Tally};
 use super::{Failure, Kind};
+use crate::proof::Proof;
 
 /// Seeds within `make test`: what a minute of a debug build takes.
 const SHORT: u64 = 300;
@@ -134,7 +135,7 @@ fn over_any_faults_nothing_is_lost_misordered_or_stuck() {
         number("HOOKFAN_SIM_FROM", 0),
         number("HOOKFAN_SIM_SEEDS", SHORT),
     );
-    let began = Instant::now();
+    let (began, proof) = (Instant::now(), Proof::of("sim"));
     let sum = many(from, seeds, number("HOOKFAN_SIM_THREADS", 1));
     let (seconds, commit) = (began.elapsed().as_secs_f64(), commit());
     let Sum {
@@ -172,31 +173,18 @@ fn over_any_faults_nothing_is_lost_misordered_or_stuck() {
         failed.len(),
         sum.seeds
     );
-    write_proof(&sum, seconds, &commit);
+    proof.found(figures(&sum));
 }
 
-/// Only what held leaves figures, for docs/proof.md.
-fn write_proof(sum: &Sum, seconds: f64, commit: &str) {
-    let Ok(folder) = std::env::var("HOOKFAN_PROOF_DIR") else {
-        return;
-    };
-    let build = if cfg!(debug_assertions) {
-        "debug"
-    } else {
-        "release"
-    };
+/// For docs/proof.md.
+fn figures(sum: &Sum) -> serde_json::Value {
     let mut figures = serde_json::json!({
         "seeds": sum.seeds, "violations": 0, "events": sum.events, "attempts": sum.attempts, "crashes": sum.crashes,
     });
     for (kind, count) in &sum.faults {
         figures[*kind] = (*count).into();
     }
-    let now = crate::clock::Clock::system().now().as_millis() / 1000;
-    let whole = serde_json::json!({
-        "id": "sim", "figures": figures, "seconds": seconds as u64, "unix": now, "build": build, "commit": commit,
-    });
-    std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(format!("{folder}/sim.json"), format!("{whole:#}\n")).unwrap();
+    figures
 }
 
 #[test]

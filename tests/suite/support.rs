@@ -4,6 +4,7 @@
 pub mod acme;
 pub mod gateway;
 pub mod http;
+#[path = "../../src/proof.rs"]
 pub mod proof;
 pub mod receiver;
 pub mod sender;

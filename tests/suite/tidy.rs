@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// Rows from the bottom up. A module may import from any lower row and from
 /// nothing in its own.
 const LAYERS: [&[&str]; 15] = [
-    &["clock", "secret", "payload", "metrics", "trace"],
+    &["clock", "secret", "payload", "metrics", "trace", "proof"],
     &["event", "link", "decode"],
     &["message"],
     &["expression"],

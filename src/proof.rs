@@ -1,5 +1,9 @@
 //! What the long form of a proof found, written where `make proof-report`
 //! reads it: docs/proof.md is made of these figures and of nothing typed.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "figures say in real time when they were found"
+)]
 
 use std::path::Path;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -7,14 +11,14 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use serde_json::{Map, Value};
 
 /// One proof under way.
-pub struct Proof {
-    /// An id of `tests/proof/list.json`; the file's name.
+pub(crate) struct Proof {
+    /// An id of the rows of `tests/proof/report.py`; the file's name.
     id: &'static str,
     began: Instant,
 }
 
 impl Proof {
-    pub fn of(id: &'static str) -> Self {
+    pub(crate) fn of(id: &'static str) -> Self {
         Self {
             id,
             began: Instant::now(),
@@ -23,7 +27,7 @@ impl Proof {
 
     /// Says what was found, and keeps it if somebody wants the figures
     /// (`HOOKFAN_PROOF_DIR`). Called last: what failed leaves no figures.
-    pub fn found(self, figures: Value) {
+    pub(crate) fn found(self, figures: Value) {
         let Value::Object(figures) = figures else {
             panic!("figures have names");
         };

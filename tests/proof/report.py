@@ -49,6 +49,7 @@ ROWS = [
     ("soak", "1 3 7 9", "An hour of load while destinations fail in every way, reloads right and wrong, strangers who come and go", "make endure"),
     ("crowded", "1 9", "Twice the events it can take, in a memory cgroup of a quarter of a gigabyte", "make endure"),
     ("isolation", "9", "A destination that hangs, one that answers 500 and one without a name stand beside a healthy one", "make proof"),
+    ("lanes", "3 9", "A conversation with half the traffic fails; hosts fall silent: what the other conversations feel", "make proof"),
     ("dixa", "2 3", "Dixa, as documented, loses answers while the gateway is killed", "make proof"),
     ("quiq", "2 3", "Growing snapshots, twice and out of order, and a kill", "make proof"),
     ("bridge", "2", "Two chat platforms bridged to each other", "make proof"),

@@ -10,6 +10,7 @@ mod fuzz;
 mod golden;
 mod isolation;
 mod kill;
+mod lanes;
 mod order;
 mod power;
 mod quiq;

@@ -15,7 +15,10 @@ use crate::settle::{Reason, Settlement};
 
 /// How far one read goes on when it finds nothing that is owed.
 const SCAN_BYTES_MAX: u64 = 16 * 1024 * 1024;
-/// How much is read at once for one copy.
+/// How much is read at once, not to read what is left for later and not to
+/// clear memory for it.
+const PIECE_BYTES: usize = 64 * 1024;
+/// The same for one copy.
 const PEEK_BYTES: usize = 16 * 1024;
 
 /// What one blocking read brought.
@@ -154,7 +157,7 @@ impl Account {
             let mut walk = match events_max {
                 // Who only looks gives nothing up.
                 1 => segment.walk(from, to).in_pieces(PEEK_BYTES),
-                _ => segment.walk_around(from, to),
+                _ => segment.walk_around(from, to).in_pieces(PIECE_BYTES),
             };
             while gathered.found.len() < events_max
                 && bytes < UPCOMING_BYTES_MAX

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::account::Account;
+use super::account::{Account, AccountState};
 use super::dead::{DeadError, Letter};
 use super::dedupe::{self, Seen};
 use super::news::Published;
@@ -88,14 +88,16 @@ impl Writer {
                 copies,
             });
         }
-        if let Err(error) = admit(&fresh, origin) {
+        let beyond: Vec<Beyond<'_>> = beyond(&fresh).collect();
+        if let Err(error) = admit(&beyond, origin) {
             return Ok(Err(error));
         }
+        let letters = letters_max(&beyond);
         if !fresh.is_empty() {
             if !self.room_for(fresh.iter().map(Fresh::bytes_max).sum::<usize>() + HEADER)? {
                 return Ok(Err(AppendError::DiskFull));
             }
-            if !self.room_for_letters(&fresh, now)? {
+            if !self.room_for_letters(letters, now)? {
                 self.say_full(true);
                 return Ok(Err(AppendError::DiskFull));
             }
@@ -107,8 +109,7 @@ impl Writer {
 
     /// Keeps room for the letters of copies that will be dead at birth: an
     /// event is not taken whose letters might find none.
-    fn room_for_letters(&self, fresh: &[Fresh], now: Timestamp) -> Result<bool, Broken> {
-        let bytes = letters_max(fresh);
+    fn room_for_letters(&self, bytes: u64, now: Timestamp) -> Result<bool, Broken> {
         if bytes == 0 {
             return Ok(true);
         }
@@ -174,8 +175,8 @@ impl Writer {
         fresh: &Fresh,
         now: Timestamp,
     ) -> bool {
-        let over = is_over(account, 1, u64::from(fresh.size));
         let mut state = lock(&account.state);
+        let over = is_over(&state, 1, u64::from(fresh.size));
         let rule = state.budget.map(|budget| budget.when_full).filter(|_| over);
         if rule == Some(WhenFull::DeadLetter) {
             let reason = Reason::BacklogFull;
@@ -341,21 +342,21 @@ impl Fresh {
 
 /// Whether a destination says no to the whole webhook. What an operator asks
 /// for is refused too rather than turned into another dead letter.
-fn admit(fresh: &[Fresh], origin: Origin) -> Result<(), AppendError> {
+fn admit(beyond: &[Beyond<'_>], origin: Origin) -> Result<(), AppendError> {
     let refuses = |when_full| match when_full {
         WhenFull::Reject => true,
         WhenFull::DeadLetter => origin != Origin::Accepted,
         WhenFull::DropOldest => false,
     };
-    match beyond(fresh).find(|(_, _, when_full)| refuses(*when_full)) {
+    match beyond.iter().find(|(_, _, when_full)| refuses(*when_full)) {
         Some((account, _, _)) => Err(AppendError::BacklogFull(account.name.clone())),
         None => Ok(()),
     }
 }
 
 /// What the letters of copies that die at birth take, at most.
-fn letters_max(fresh: &[Fresh]) -> u64 {
-    beyond(fresh)
+fn letters_max(beyond: &[Beyond<'_>]) -> u64 {
+    (beyond.iter())
         .filter(|(_, _, when_full)| *when_full == WhenFull::DeadLetter)
         .map(|(_, fresh, _)| (fresh.bytes_max() + LETTER_BYTES) as u64)
         .sum()
@@ -364,9 +365,12 @@ fn letters_max(fresh: &[Fresh]) -> u64 {
 /// What a letter takes besides its event, and more.
 const LETTER_BYTES: usize = 256;
 
+/// A copy beyond its account's budget.
+type Beyond<'a> = (&'a Account, &'a Fresh, WhenFull);
+
 /// The copies beyond their account's budget, if all before them stay.
-fn beyond(fresh: &[Fresh]) -> impl Iterator<Item = (&Account, &Fresh, WhenFull)> {
-    let mut asked: HashMap<u32, (u64, u64)> = HashMap::new();
+fn beyond(fresh: &[Fresh]) -> impl Iterator<Item = Beyond<'_>> {
+    let mut asked: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
     let copies = fresh.iter().flat_map(|fresh| {
         fresh
             .copies
@@ -374,17 +378,17 @@ fn beyond(fresh: &[Fresh]) -> impl Iterator<Item = (&Account, &Fresh, WhenFull)>
             .map(move |(account, _)| (account, fresh))
     });
     copies.filter_map(move |(account, fresh)| {
-        let when_full = lock(&account.state).budget?.when_full;
+        let state = lock(&account.state);
+        let when_full = state.budget?.when_full;
         let (events, bytes) = asked.entry(account.id).or_default();
         *events += 1;
         *bytes += u64::from(fresh.size);
-        is_over(account, *events, *bytes).then_some((&**account, fresh, when_full))
+        is_over(&state, *events, *bytes).then_some((&**account, fresh, when_full))
     })
 }
 
 /// Whether so much more would be beyond an account's budget.
-pub(super) fn is_over(account: &Account, events: u64, bytes: u64) -> bool {
-    let state = lock(&account.state);
+pub(super) fn is_over(state: &AccountState, events: u64, bytes: u64) -> bool {
     state.budget.is_some_and(|budget| {
         state.ledger.pending() + events > budget.events_max
             || state.ledger.pending_bytes + bytes > budget.bytes_max

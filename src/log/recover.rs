@@ -318,7 +318,7 @@ impl Fold {
         metrics: Arc<Metrics>,
         dead: DeadLog,
     ) -> (Shared, Dedupe, Recovery) {
-        let mut accounts = HashMap::new();
+        let mut accounts = BTreeMap::new();
         for (id, state) in self.accounts {
             let name = self.names.destination(id).unwrap_or_else(|| {
                 tracing::warn!(id, "the name of a destination is damaged");

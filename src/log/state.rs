@@ -148,8 +148,8 @@ pub(super) struct Names {
     actions: HashMap<Action, u32>,
     /// The one asked for last, which most are.
     last: Option<(Action, u32)>,
-    by_number: HashMap<u32, Action>,
-    destinations: HashMap<u32, DestinationName>,
+    by_number: BTreeMap<u32, Action>,
+    destinations: BTreeMap<u32, DestinationName>,
     next_destination: u32,
     next_action: u32,
 }
@@ -229,7 +229,7 @@ pub(super) struct Shared {
     #[cfg(test)]
     pub(super) rung: tokio::sync::Notify,
     pub(super) names: Mutex<Names>,
-    pub(super) accounts: RwLock<HashMap<DestinationName, Arc<Account>>>,
+    pub(super) accounts: RwLock<BTreeMap<DestinationName, Arc<Account>>>,
     pub(super) sources: Mutex<HashMap<SourceName, SourceTotals>>,
     pub(super) segments: RwLock<BTreeMap<u32, Arc<Segment>>>,
     pub(super) dead: DeadLog,

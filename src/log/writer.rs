@@ -1,8 +1,7 @@
 //! The writer thread: everything that is written is written here, in batches
 //! of whatever came in while the last one was on its way to the disk.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::collections::BTreeMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -82,10 +81,9 @@ pub(super) struct Writer {
     pub(super) deferred_tried_at: Instant,
     pub(super) names_written: usize,
     /// Records of attempts whose copy was settled before they were written.
-    pub(super) orphans: HashMap<(u32, Offset), Offset>,
-    /// Settlements drawn since the last sync, by destination. The numbers are
-    /// our own: nobody can choose them to collide.
-    pub(super) unsynced: HashMap<u32, (Arc<Account>, usize), BuildHasherDefault<DefaultHasher>>,
+    pub(super) orphans: BTreeMap<(u32, Offset), Offset>,
+    /// Settlements drawn since the last sync, by destination.
+    pub(super) unsynced: BTreeMap<u32, (Arc<Account>, usize)>,
     pub(super) unsynced_since: Option<Instant>,
     /// Facts that found no room: the next checkpoint keeps them.
     pub(super) facts_in_memory: bool,
@@ -122,8 +120,8 @@ impl Writer {
             deferred: Vec::new(),
             deferred_tried_at: monotonic(),
             names_written: 0,
-            orphans: HashMap::new(),
-            unsynced: HashMap::default(),
+            orphans: BTreeMap::new(),
+            unsynced: BTreeMap::new(),
             unsynced_since: None,
             facts_in_memory: false,
             since_checkpoint: 0,
@@ -380,7 +378,7 @@ impl Writer {
             .metrics
             .log_sync_seconds
             .observe(elapsed(started).as_secs_f64());
-        for (account, count) in self.unsynced.drain().map(|(_, settled)| settled) {
+        for (account, count) in std::mem::take(&mut self.unsynced).into_values() {
             account.synced(count);
         }
         self.unsynced_since = None;
@@ -411,7 +409,7 @@ impl Writer {
         self.shared.news.tell();
         let mut dropped = false;
         for account in over {
-            while super::append::is_over(&account, 0, 0) {
+            while super::append::is_over(&lock(&account.state), 0, 0) {
                 let Some(settling) = account.drop_oldest(&self.shared)? else {
                     break;
                 };

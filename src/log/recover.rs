@@ -17,6 +17,7 @@ use super::dead::DeadLog;
 use super::dedupe::Dedupe;
 use super::disk::{Disk, monotonic};
 use super::found::{candidates, log_id, newest_checkpoint};
+use super::gather::Lately;
 use super::ledger::Ledger;
 use super::record::{EventHead, Fact};
 use super::segment::{FIRST, LogId, Segment, Summary};
@@ -358,6 +359,7 @@ impl Fold {
             dead,
             tail: tail.0.into(),
             news: Arc::default(),
+            lately: Lately::default(),
             full: false.into(),
             poison: tokio_util::sync::CancellationToken::new(),
             busy_since: 0.into(),

@@ -11,16 +11,16 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tower::limit::ConcurrencyLimitLayer;
-use tower::util::BoxService;
+use tower::limit::{ConcurrencyLimit, ConcurrencyLimitLayer};
+use tower::util::Either;
 use tower::{Layer, Service, ServiceBuilder};
 
 use super::Destination;
 use super::account::{Accounts, Desk};
 use super::answer::Reading;
 use super::attempt::{Answer, Client, Deadline, Head, Sent, Silence, timer};
-use super::breaker::{Breaker, BreakerLayer};
-use super::rate::RateLayer;
+use super::breaker::{Breaker, BreakerLayer, Guarded};
+use super::rate::{Rate, RateLayer};
 use super::talk::Talk;
 use crate::settle::Outcome;
 use crate::vendor::dialogue::Account;
@@ -83,7 +83,10 @@ impl Memory {
 }
 
 /// A destination's stack. Ready means: there is room for an attempt now.
-pub(super) struct Stack(BoxService<Try, Answer, Infallible>);
+pub(super) struct Stack(Rows);
+
+/// Not behind a pointer: an attempt is made without one more allocation.
+type Rows = ConcurrencyLimit<Either<Rate<Guarded<Timeout<Client>>>, Guarded<Timeout<Client>>>>;
 
 impl Stack {
     pub(super) fn new(destination: &Destination, memory: &Memory, client: Client) -> Self {
@@ -104,7 +107,7 @@ impl Stack {
             .layer(TimeoutLayer(destination.timeout))
             // The wire.
             .service(client);
-        Self(BoxService::new(stack))
+        Self(stack)
     }
 
     /// Whether there is room now; if not, the task is woken when there is.
@@ -119,7 +122,7 @@ impl Stack {
 }
 
 /// An attempt under way.
-pub(super) type Answering = Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>;
+pub(super) type Answering = <Rows as Service<Try>>::Future;
 
 impl fmt::Debug for Stack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -142,7 +145,7 @@ impl<S> Layer<S> for TimeoutLayer {
 
 /// One deadline from the look-up of the name to the answer's last byte.
 #[derive(Clone, Debug)]
-struct Timeout<S> {
+pub(super) struct Timeout<S> {
     inner: S,
     timeout: Duration,
 }

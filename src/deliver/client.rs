@@ -40,7 +40,7 @@ pub(super) fn client_with(destination: &Destination, resolver: Arc<dyn Resolve>)
         destination.concurrency.max(IDLE_LINES_MIN),
     );
     BoxCloneService::new(tower::service_fn(move |request: Sent| {
-        let answer = pool.clone().ask(request);
+        let answer = pool.ask(request);
         answer.map_err(|failed| silence(&failed))
     }))
 }

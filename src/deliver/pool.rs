@@ -14,7 +14,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::uri::{Authority, Parts, Scheme};
+use futures_util::future::Either;
+use http::uri::{Authority, Scheme};
 use http::{Response, Uri};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
@@ -59,16 +60,14 @@ struct Line {
     to: Host,
     sender: http1::SendRequest<Full<Bytes>>,
     /// `None`: it has ended.
-    driver: Driver,
+    driver: Option<Box<http1::Connection<Rationed, Full<Bytes>>>>,
     /// What may be read before somebody else has a turn.
     ration: Arc<AtomicU8>,
     used_at: Instant,
 }
 
-type Driver = Option<Box<http1::Connection<Rationed, Full<Bytes>>>>;
-
 /// Who is at the other end.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 struct Host {
     scheme: Scheme,
     authority: Authority,
@@ -98,29 +97,29 @@ impl Pool {
     }
 
     /// The head of the answer to a request with an absolute URL.
-    pub(super) async fn ask(self, mut request: Sent) -> Result<Head, Failed> {
+    pub(super) fn ask(
+        &self,
+        mut request: Sent,
+    ) -> impl Future<Output = Result<Head, Failed>> + Send + use<> {
         let uri = std::mem::take(request.uri_mut());
-        let Parts {
-            scheme: Some(scheme),
-            authority: Some(authority),
-            path_and_query: Some(path),
-            ..
-        } = uri.clone().into_parts()
-        else {
-            return Err(Unreached::NoHost.into());
-        };
-        *request.uri_mut() = Uri::from(path);
-        let host = Host { scheme, authority };
-        let mut line = match self.idle.take(&host) {
-            Some(line) => line,
+        if let Some(path) = uri.path_and_query() {
+            *request.uri_mut() = Uri::from(path.clone());
+        }
+        match self.idle.take(&uri) {
+            Some(line) => Either::Left(line.ask(request, Arc::clone(&self.idle))),
             // Boxed: connecting is rare, and its state is large.
-            None => Box::pin(self.connect(host, &uri)).await?,
-        };
-        let head = line.ask(request).await?;
-        Ok(self.answered(line, head))
+            None => {
+                let pool = self.clone();
+                Either::Right(Box::pin(async move {
+                    let line = pool.connect(&uri).await?;
+                    line.ask(request, pool.idle).await
+                }))
+            }
+        }
     }
 
-    async fn connect(&self, to: Host, uri: &Uri) -> Result<Line, Failed> {
+    async fn connect(&self, uri: &Uri) -> Result<Line, Failed> {
+        let to = Host::of(uri).ok_or(Unreached::NoHost)?;
         let stream = self.connector.clone().call(uri.clone()).await?;
         let ration = Arc::default();
         let stream = Rationed {
@@ -136,13 +135,32 @@ impl Pool {
             used_at: Instant::now(),
         })
     }
+}
 
-    fn answered(&self, line: Line, head: Response<Incoming>) -> Head {
-        let home = Arc::clone(&self.idle);
+impl Line {
+    /// The request is hyper's at once, so that what is awaited need not hold it.
+    fn ask(
+        mut self,
+        request: Sent,
+        home: Arc<Idle>,
+    ) -> impl Future<Output = Result<Head, Failed>> + Send {
+        let answer = self.sender.send_request(request);
+        async move {
+            let mut answer = pin!(answer);
+            let head = std::future::poll_fn(|cx| {
+                self.drive(cx);
+                answer.as_mut().poll(cx)
+            });
+            let head = head.await?;
+            Ok(self.answered(head, home))
+        }
+    }
+
+    fn answered(self, head: Response<Incoming>, home: Arc<Idle>) -> Head {
         head.map(|body| {
             let mut body = AnswerBody {
                 body,
-                line: Some(line),
+                line: Some(self),
                 home,
             };
             if body.body.is_end_stream() {
@@ -151,21 +169,18 @@ impl Pool {
             body.map_err(BoxError::from).boxed_unsync()
         })
     }
-}
 
-impl Line {
-    async fn ask(&mut self, request: Sent) -> hyper::Result<Response<Incoming>> {
-        let mut answer = pin!(self.sender.send_request(request));
-        let (driver, ration) = (&mut self.driver, &self.ration);
-        std::future::poll_fn(|cx| {
-            drive(driver, ration, cx);
-            answer.as_mut().poll(cx)
-        })
-        .await
-    }
-
+    /// Lets the connection do what it can. What ended it is told to whoever
+    /// waits for the answer.
     fn drive(&mut self, cx: &mut Context<'_>) {
-        drive(&mut self.driver, &self.ration, cx);
+        self.ration.store(READS_AT_ONCE, Ordering::Relaxed);
+        let ended = self
+            .driver
+            .as_mut()
+            .is_some_and(|driver| Pin::new(driver).poll(cx).is_ready());
+        if ended {
+            self.driver = None;
+        }
     }
 
     /// Whether another request may be made on it.
@@ -174,15 +189,18 @@ impl Line {
     }
 }
 
-/// Lets a connection do what it can. What ended it is told to whoever waits for
-/// the answer.
-fn drive(driver: &mut Driver, ration: &AtomicU8, cx: &mut Context<'_>) {
-    ration.store(READS_AT_ONCE, Ordering::Relaxed);
-    let ended = driver
-        .as_mut()
-        .is_some_and(|driver| Pin::new(driver).poll(cx).is_ready());
-    if ended {
-        *driver = None;
+impl Host {
+    fn of(uri: &Uri) -> Option<Self> {
+        Some(Self {
+            scheme: uri.scheme()?.clone(),
+            authority: uri.authority()?.clone(),
+        })
+    }
+
+    /// To the letter: a URL of a configuration is spelled in one way.
+    fn is_that_of(&self, uri: &Uri) -> bool {
+        let authority = uri.authority().map(Authority::as_str);
+        uri.scheme() == Some(&self.scheme) && authority == Some(self.authority.as_str())
     }
 }
 
@@ -251,11 +269,11 @@ impl fmt::Debug for Line {
 
 impl Idle {
     /// A connection to this host that is still open, as far as can be seen.
-    fn take(&self, host: &Host) -> Option<Line> {
+    fn take(&self, uri: &Uri) -> Option<Line> {
         loop {
             let mut line = {
                 let idle = &mut self.lock().idle;
-                let at = idle.iter().rposition(|line| line.to == *host)?;
+                let at = idle.iter().rposition(|line| line.to.is_that_of(uri))?;
                 idle.remove(at)
             };
             // Has the other side closed it meanwhile? Nobody was told.
@@ -334,10 +352,13 @@ impl Body for AnswerBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        if let Some(line) = &mut self.line {
+        let this = &mut *self;
+        let mut frame = Pin::new(&mut this.body).poll_frame(cx);
+        // What came with the head is here already.
+        if let (Poll::Pending, Some(line)) = (&frame, &mut this.line) {
             line.drive(cx);
+            frame = Pin::new(&mut this.body).poll_frame(cx);
         }
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
         if matches!(frame, Poll::Ready(None)) || self.body.is_end_stream() {
             self.give_back();
         }

@@ -46,7 +46,7 @@ async fn answer(socket: &mut TcpStream, with: &str) -> String {
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
 async fn ask(pool: &Pool, address: SocketAddr) -> Bytes {
-    let head = pool.clone().ask(request(address)).await.unwrap();
+    let head = pool.ask(request(address)).await.unwrap();
     head.into_body().collect().await.unwrap().to_bytes()
 }
 
@@ -80,10 +80,10 @@ async fn a_connection_that_was_closed_while_it_idled_is_not_used() {
         let (mut socket, body) = tokio::join!(serve, ask(&pool, address));
         assert_eq!(body, "ok");
         socket.shutdown().await.unwrap();
-        let host = pool.idle.lock().idle.first().unwrap().to.clone();
+        let uri: Uri = format!("http://{address}/").parse().unwrap();
         let closed = async {
             // It is one until the end has arrived.
-            while let Some(line) = pool.idle.take(&host) {
+            while let Some(line) = pool.idle.take(&uri) {
                 pool.idle.put(line);
                 tokio::task::yield_now().await;
             }
@@ -97,7 +97,7 @@ async fn a_connection_that_was_closed_while_it_idled_is_not_used() {
 #[tokio::test]
 async fn a_connection_whose_answer_was_not_read_is_closed() {
     let ((listener, address), pool) = (server().await, pool(8));
-    let asks = async { drop(pool.clone().ask(request(address)).await.unwrap()) };
+    let asks = async { drop(pool.ask(request(address)).await.unwrap()) };
     let serve = async {
         let (mut socket, _) = listener.accept().await.unwrap();
         answer(
@@ -127,9 +127,9 @@ async fn no_more_idle_than_may_and_none_for_longer_than_may() {
     let asks = async {
         // All at once, so that none can use another's.
         let heads = tokio::join!(
-            pool.clone().ask(request(address)),
-            pool.clone().ask(request(address)),
-            pool.clone().ask(request(address))
+            pool.ask(request(address)),
+            pool.ask(request(address)),
+            pool.ask(request(address))
         );
         for head in [heads.0, heads.1, heads.2] {
             head.unwrap().into_body().collect().await.unwrap();

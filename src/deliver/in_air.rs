@@ -46,11 +46,11 @@ impl<F: Unpin> InAir<F> {
         self.0.is_empty()
     }
 
-    pub(super) fn start(&self, flight: F, answer: Answering) {
+    pub(super) fn start(&self, flight: F, answer: Answering, started: Instant) {
         self.0.push(Attempt {
             flight: Some(flight),
             answer,
-            started: Instant::now(),
+            started,
         });
     }
 

@@ -29,7 +29,6 @@ use crate::clock::Timestamp;
 use crate::event::{DestinationName, Event, Offset};
 use crate::log::Delivery;
 use crate::settle::RetryPolicy;
-use crate::transform::{Outgoing, Unsendable};
 use crate::vendor::dialogue::Known;
 use crate::vendor::{Call, Contents};
 
@@ -136,7 +135,7 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
                 Woke::End => break,
                 Woke::Orders if self.follow_orders() => break,
                 Woke::Landed(landed) => self.landed(*landed),
-                Woke::Next(delivery) => self.offer(*delivery).await,
+                Woke::Next(delivery) => self.offer(*delivery, self.steady.now()).await,
                 Woke::Orders | Woke::Room | Woke::Due => {}
             }
             // A long run of deliveries that need no attempt must let others run.
@@ -167,12 +166,13 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
             if !room {
                 break;
             }
-            if let Some(turn) = self.lanes.take(self.steady.now()) {
+            let now = self.steady.now();
+            if let Some(turn) = self.lanes.take(now) {
                 self.begin(turn, None).await;
             } else if self.may_park()
                 && let Some(delivery) = self.ledger.try_next()
             {
-                self.offer(delivery).await;
+                self.offer(delivery, now).await;
             } else {
                 break;
             }
@@ -262,10 +262,9 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
     }
 
     /// A delivery from the log: into its lane, and into the air if that is free.
-    async fn offer(&mut self, delivery: Delivery) {
+    async fn offer(&mut self, delivery: Delivery, now: Timestamp) {
         let offset = delivery.stored.offset;
         let lane = self.lane(offset, &delivery.stored.event);
-        let now = self.steady.now();
         let wait = self.former(&delivery);
         if let Some(turn) = self.lanes.offer(lane, offset, wait, now) {
             self.begin(turn, Some(delivery)).await;
@@ -335,10 +334,7 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
         if self.destination.writer.dialogue().is_some() {
             return self.begin_talk(turn, delivery, customer).await;
         }
-        match self.write(&delivery, customer.as_deref()) {
-            Ok(outgoing) => self.launch(turn, delivery, outgoing),
-            Err(unsendable) => self.unsendable(turn, &delivery, unsendable),
-        }
+        self.launch(turn, delivery, customer.as_deref());
     }
 
     /// What waits for a link has made no request and is no attempt: so the
@@ -366,46 +362,47 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
         };
         match talk.first() {
             Err(unsendable) => self.unsendable(turn, &delivery, unsendable),
-            Ok(()) => self.fly(turn, delivery, Try::Talk(Box::new(talk)), false),
+            Ok(()) => {
+                let (at, attempt) = (self.means.clock.now(), Try::Talk(Box::new(talk)));
+                self.fly(turn, delivery, attempt, at, false);
+            }
         }
     }
 
-    fn write(&self, delivery: &Delivery, customer: Option<&str>) -> Result<Outgoing, Unsendable> {
-        let event = &delivery.stored.event;
+    /// Writes the request; the attempt is made with it.
+    fn launch(&mut self, turn: Turn, delivery: Delivery, customer: Option<&str>) {
+        let (event, now) = (&delivery.stored.event, self.means.clock.now());
         let contents = Contents::stored(event, self.means.read);
         let call = Call {
             event,
             contents: &contents,
             action: &delivery.action,
             customer,
-            now: self.means.clock.now(),
+            now,
         };
-        request::write(&self.destination, &call)
-    }
-
-    fn launch(&mut self, turn: Turn, delivery: Delivery, mut outgoing: Outgoing) {
         let attempted = Attempted {
-            event: &delivery.stored.event,
+            event,
             destination: &self.destination.name,
             number: next_number(&turn, &delivery),
-            now: self.means.clock.now(),
+            now,
         };
-        let (late, secrets) = (outgoing.late, std::mem::take(&mut outgoing.redact));
-        let request = request::request(outgoing, attempted, self.means.sign, &mut self.address);
-        match request {
-            Ok(request) => {
-                let clock = &self.means.clock;
-                let reading = Reading::of(&self.destination, secrets, &request, clock);
-                let attempt = Try::One { request, reading };
-                self.fly(turn, delivery, attempt, late);
-            }
+        let written = request::write(&self.destination, &call).and_then(|mut outgoing| {
+            let (late, secrets) = (outgoing.late, std::mem::take(&mut outgoing.redact));
+            let (sign, address) = (self.means.sign, &mut self.address);
+            let request = request::request(outgoing, attempted, sign, address)?;
+            let reading = Reading::of(&self.destination, secrets, &request, &self.means.clock);
+            Ok((Try::One { request, reading }, late))
+        });
+        match written {
+            Ok((attempt, late)) => self.fly(turn, delivery, attempt, now, late),
             Err(unsendable) => self.unsendable(turn, &delivery, unsendable),
         }
     }
 
     /// From here on it is an attempt.
-    fn fly(&mut self, turn: Turn, delivery: Delivery, attempt: Try, late: bool) {
-        let (now, at) = (self.steady.now(), self.means.clock.now());
+    fn fly(&mut self, turn: Turn, delivery: Delivery, attempt: Try, at: Timestamp, late: bool) {
+        let started = Instant::now();
+        let now = self.steady.at(started);
         let number = next_number(&turn, &delivery);
         if !self.ledger.start(turn.offset) {
             return self.lanes.end(turn, now);
@@ -424,8 +421,8 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
             late,
         };
         let answer = self.stack.attempt(attempt);
-        self.in_air.start(flight, answer);
-        let ends_by = Instant::now() + talk::longest(&self.destination);
+        self.in_air.start(flight, answer, started);
+        let ends_by = started + talk::longest(&self.destination);
         self.busy_until = self.busy_until.max(Some(ends_by));
         self.report.began(self.busy_until);
         self.report.now_in_air(self.in_air.len());
@@ -464,7 +461,11 @@ pub(super) struct Steady {
 
 impl Steady {
     pub(super) fn now(&self) -> Timestamp {
-        self.start.plus(self.base.elapsed())
+        self.at(Instant::now())
+    }
+
+    fn at(&self, instant: Instant) -> Timestamp {
+        self.start.plus(instant - self.base)
     }
 
     fn instant(&self, at: Timestamp) -> Instant {

@@ -35,13 +35,14 @@ struct Held {
 }
 
 impl Lately {
-    /// The event at this place; `read` only where nobody holds it.
+    /// The event at this place; `read` only where nobody holds it. Not under
+    /// the lock: of two who read it at the same moment each has its own.
     fn share(&self, at: Offset, read: impl FnOnce() -> Option<Stored>) -> Option<Arc<Stored>> {
-        let held = &mut *lock(&self.0);
-        if let Some(stored) = held.events.get(&at).and_then(Weak::upgrade) {
+        if let Some(stored) = lock(&self.0).events.get(&at).and_then(Weak::upgrade) {
             return Some(stored);
         }
         let stored = Arc::new(read()?);
+        let held = &mut *lock(&self.0);
         if held.events.len() >= held.enough {
             held.events.retain(|_, stored| stored.strong_count() > 0);
             held.enough = (held.events.len() * 2).max(UPCOMING_EVENTS_MAX);

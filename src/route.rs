@@ -153,10 +153,8 @@ impl RouteTable {
                     .is_some_and(|route| route.is_on(event_type.as_str()))
             }));
         }
-        if found.len() > 1 {
-            found.sort_unstable();
-            found.dedup();
-        }
+        found.sort_unstable();
+        found.dedup();
         found
     }
 }
@@ -215,11 +213,10 @@ impl Settled {
             destination: destination.clone(),
             action: action.clone(),
         });
-        if !self.set.is_empty() {
-            self.set.insert(destination.clone());
-        } else if self.list.len() > Self::FEW {
+        if self.list.get(Self::FEW).is_some() {
+            let not_yet = self.list.iter().skip(self.set.len());
             self.set
-                .extend(self.list.iter().map(|owed| owed.destination.clone()));
+                .extend(not_yet.map(|owed| owed.destination.clone()));
         }
     }
 }

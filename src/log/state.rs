@@ -240,7 +240,7 @@ pub(super) struct Shared {
     pub(super) lately: Lately,
     pub(super) full: AtomicBool,
     pub(super) poison: CancellationToken,
-    /// Milliseconds since `started`, plus one, when the writer took up its
+    /// Milliseconds since `started`, at least one, when the writer took up its
     /// present work; 0 while it has none.
     pub(super) busy_since: AtomicU64,
     pub(super) started: Instant,

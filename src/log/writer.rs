@@ -95,7 +95,7 @@ pub(super) struct Writer {
     /// needed.
     pub(super) checkpointed: Offset,
     pub(super) checkpointed_before: Offset,
-    housekeeping_at: Instant,
+    pub(super) housekeeping_at: Instant,
     pub(super) wall: WallClock,
     /// The folder is ours until this goes.
     guard: Option<Box<dyn Send>>,
@@ -170,7 +170,7 @@ impl Writer {
     ) -> Result<bool, Broken> {
         self.shared
             .busy_since
-            .store(self.shared.elapsed_ms() + 1, Ordering::Relaxed);
+            .store(self.shared.elapsed_ms().max(1), Ordering::Relaxed);
         let work = !commands.is_empty();
         self.work(commands)?;
         if !work && closed {

@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 
-def keep(name: str, figures: dict, seconds: float, build: str, folder: str | None = None) -> None:
-    """`name` is an id of report.py's rows. Without a folder and HOOKFAN_PROOF_DIR nobody wants them."""
+def keep(name: str, figures: dict, seconds: float, build: str, folder: str | None = None, **more) -> None:
+    """`name` is an id of report.py's rows, `more` is kept beside the figures. Without a folder and HOOKFAN_PROOF_DIR nobody wants them."""
     folder = folder or os.environ.get("HOOKFAN_PROOF_DIR")
     if not folder:
         return
@@ -18,6 +18,6 @@ def keep(name: str, figures: dict, seconds: float, build: str, folder: str | Non
         "unix": int(time.time()),
         "build": build,
         "commit": os.environ.get("HOOKFAN_COMMIT", "unknown"),
-    }
+    } | more
     Path(folder).mkdir(parents=True, exist_ok=True)
     (Path(folder) / f"{name}.json").write_text(json.dumps(whole, indent=1) + "\n")

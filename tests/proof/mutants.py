@@ -2,72 +2,150 @@
 """Changes the code that must not be wrong, one place at a time, and runs its
 tests: whatever no test notices is a survivor.
 
-  mutants.py [FILE ...]     all of FILES, or these: hours, or minutes
+  mutants.py [FILE ...]     all of FILES, or these: three hours, or minutes
 
 Needs cargo-mutants (`cargo install cargo-mutants`). A survivor in the commit
 (src/log/writer.rs) fails it, and more than one in twenty anywhere does.
-Figures go to HOOKFAN_PROOF_DIR/mutants.json, of all files run so far.
+What is not changed, and why, is in mutants.toml. Figures go to
+HOOKFAN_PROOF_DIR/mutants.json, of all files run so far: a file that is run
+again replaces its row, and one that failed has none.
+
+The changes are made in a copy of the tree beside the build, which stays, so
+that each costs one incremental build; and of a library of no more modules than
+a file and its tests are made of, so that such a build is short.
 """
 
 import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 from figures import keep
 
 ROOT = Path(__file__).resolve().parents[2]
+PLACE = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve() / "mutants"
+TREE = PLACE / "tree"
 COMMIT = "src/log/writer.rs"
-# Each with the tests that answer for it.
+# Each with the tests that answer for it, and what it and they are made of.
+ROUTE = "clock decode event expression message payload route secret trace"
+LOG = "log::", f"{ROUTE} log metrics settle"
+VERIFY = "verify::", "clock decode event secret trace verify"
 FILES = {
-    COMMIT: "log::",
-    "src/log/append.rs": "log::",
-    "src/log/ledger.rs": "log::",
-    "src/log/recover.rs": "log::",
-    "src/log/news.rs": "log::",
-    "src/settle.rs": "settle::",
-    "src/route.rs": "route::",
-    "src/verify.rs": "verify::",
-    "src/verify/*.rs": "verify::",
+    COMMIT: LOG,
+    "src/log/append.rs": LOG,
+    "src/log/ledger.rs": LOG,
+    "src/log/recover.rs": LOG,
+    "src/log/news.rs": LOG,
+    "src/settle.rs": ("settle::", "clock settle"),
+    "src/route.rs": ("route::", ROUTE),
+    "src/verify.rs": VERIFY,
+    "src/verify/*.rs": VERIFY,
 }
+# Tests of a second and more: asked only about changes that no other noticed.
+SLOW = [
+    "log::seen::",
+    "log::tests::crash::a_webhook_of_several_events_is_there_whole_or_not_at_all",
+    "log::tests::crash::over_power_cuts_nothing_acknowledged_is_lost",
+    "log::tests::damage::a_flipped_byte_costs_at_most_what_it_hit",
+    "log::tests::damage::a_torn_tail_is_ignored_and_counted",
+    "log::tests::parked::a_large_checkpoint_goes_in_slices",
+    "log::tests::torn::what_a_power_cut_tears_between_whole_records",
+]
+# Seconds, without and with the slow tests: many times what they take.
+QUICK, ALL = 60, 240
+# One test that fails is enough, and the others may hang.
+RUNNER = f"target.'cfg(all())'.runner=['{sys.executable}', '{Path(__file__).resolve()}', '--first-failure']"
 CAUGHT_MIN = 0.95
 
 
-def run(pattern: str, tests: str, place: Path) -> dict:
-    """How many changes were caught, missed, and could not be built."""
-    command = ["cargo", "mutants", "--file", pattern, "--output", str(place), "--no-shuffle", "--colors=never"]
-    command += ["--baseline=skip", "--timeout=300", "--cargo-test-arg=--lib", "--", tests]
-    subprocess.run(command, cwd=ROOT, check=False)
-    count = {}
-    for name in ["caught", "missed", "timeout", "unviable"]:
-        lines = (place / "mutants.out" / f"{name}.txt").read_text().splitlines()
-        count[name] = len(lines)
-        if name == "missed":
-            print("\n".join(f"survived: {line}" for line in lines))
-    return count
+def first_failure(command: list[str]) -> None:
+    """Runs tests until one of them fails."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as tests:
+        for line in tests.stdout:
+            print(line, end="", flush=True)
+            if line.endswith("... FAILED\n"):
+                tests.kill()
+    sys.exit(tests.returncode and 101)
+
+
+def copy_tree(modules: str) -> None:
+    """What git knows and what it would add. A file of the same bytes keeps its
+    time, and one that differs gets a new one: cargo builds what changed."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True
+    )
+    names = {name for name in listed.stdout.decode().split("\0") if name and (ROOT / name).is_file()}
+    for name in names:
+        there, bytes_ = TREE / name, (ROOT / name).read_bytes()
+        if name == "src/lib.rs":
+            bytes_ = "".join(f"pub mod {module};\n" for module in modules.split()).encode()
+        if not there.is_file() or there.read_bytes() != bytes_:
+            there.parent.mkdir(parents=True, exist_ok=True)
+            there.write_bytes(bytes_)
+    for path in TREE.rglob("*"):
+        if path.is_file() and str(path.relative_to(TREE)) not in names:
+            path.unlink()
+
+
+def mutate(pattern: str, tests: str, skipped: list[str], more: list[str]) -> dict[str, list[str]]:
+    """Which changes were caught, missed, hung, and could not be built."""
+    command = ["cargo", "mutants", "--in-place", "--dir", str(TREE), "--file", pattern, "--output", str(PLACE)]
+    command += ["--config", str(ROOT / "tests/proof/mutants.toml"), "--no-shuffle", "--colors=never"]
+    command += [f"--timeout={QUICK if skipped else ALL}", "--cargo-arg=--locked", "--cargo-arg=--lib"]
+    command += [f"--cargo-arg=--config={RUNNER}", *more, "--", tests, "--"]
+    for name in skipped:
+        command += ["--skip", name]
+    # Tests wait for each other's threads and clocks: more of them than cores.
+    around = os.environ | {"CARGO_TARGET_DIR": str(PLACE), "CARGO_PROFILE_DEV_DEBUG": "0", "RUST_TEST_THREADS": "8"}
+    ended = subprocess.run(command, cwd=TREE, env=around, check=False).returncode
+    # 2: some survived, 3: some hung.
+    if ended not in [0, 2, 3]:
+        sys.exit(f"{pattern}: cargo-mutants ended with {ended}")
+    out = PLACE / "mutants.out"
+    return {name: (out / f"{name}.txt").read_text().splitlines() for name in ["caught", "missed", "timeout", "unviable"]}
+
+
+def run(pattern: str) -> tuple[int, list[str]]:
+    """How many changes were noticed, and which were not."""
+    tests, modules = FILES[pattern]
+    copy_tree(modules)
+    found = mutate(pattern, tests, SLOW, [])
+    noticed = found["caught"] + found["timeout"]
+    if found["missed"] and any(name.startswith(tests) for name in SLOW):
+        # What hung is noticed: that need not be found out twice.
+        (PLACE / "mutants.out/caught.txt").write_text("".join(f"{line}\n" for line in noticed))
+        found = mutate(pattern, tests, [], ["--iterate"])
+        noticed += found["caught"] + found["timeout"]
+    return len(noticed), found["missed"]
 
 
 def main(wanted: list[str]) -> None:
-    began = time.time()
     results = os.environ.get("HOOKFAN_PROOF_DIR")
     kept = Path(results) / "mutants.json" if results else None
-    figures = json.loads(kept.read_text())["figures"] if kept and kept.exists() else {}
+    before = json.loads(kept.read_text()) if kept and kept.exists() else {}
+    each = before.get("each", {})
     failed = []
     for pattern in wanted or FILES:
-        with tempfile.TemporaryDirectory() as place:
-            count = run(pattern, FILES[pattern], Path(place))
-        caught = count["caught"] + count["timeout"]
-        all_of_them = caught + count["missed"]
-        figures[pattern] = f"{caught} of {all_of_them} noticed"
-        if count["missed"] and (pattern == COMMIT or caught < CAUGHT_MIN * all_of_them):
+        began = time.time()
+        noticed, missed = run(pattern)
+        each[pattern] = {"noticed": noticed, "survived": missed, "seconds": int(time.time() - began)}
+        print("\n".join(f"survived: {line}" for line in missed))
+        print(f"{pattern}: {noticed} of {noticed + len(missed)} noticed", flush=True)
+        if missed and (pattern == COMMIT or noticed < CAUGHT_MIN * (noticed + len(missed))):
             failed.append(pattern)
-    print(json.dumps(figures, indent=1))
+            del each[pattern]
+    figures = {}
+    for pattern in FILES:
+        if pattern in each:
+            noticed, missed = each[pattern]["noticed"], each[pattern]["survived"]
+            figures[pattern] = f"{noticed} of {noticed + len(missed)} noticed"
+    keep("mutants", figures, sum(one["seconds"] for one in each.values()), "debug", each=each)
     if failed:
         sys.exit(f"too many survivors in {', '.join(failed)}")
-    keep("mutants", figures, time.time() - began, "debug")
 
 
+if sys.argv[1:2] == ["--first-failure"]:
+    first_failure(sys.argv[2:])
 main(sys.argv[1:])

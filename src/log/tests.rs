@@ -12,6 +12,7 @@ mod parked;
 mod pure;
 mod steady;
 mod torn;
+mod turn;
 mod unread;
 
 use std::sync::Arc;
@@ -120,8 +121,11 @@ pub(super) fn accepted(event: Event, to: &[&str]) -> Accepted {
     }
 }
 
+/// The receipt of one event, or a failed test: nothing here takes seconds.
 pub(super) async fn put(log: &Log, n: u64, to: &[&str]) -> Receipt {
-    log.append(vec![accepted(event(n), to)]).await.unwrap()[0]
+    let append = log.append(vec![accepted(event(n), to)]);
+    let answer = tokio::time::timeout(Duration::from_secs(20), append).await;
+    answer.expect("an answer").unwrap()[0]
 }
 
 pub(super) fn attempt(number: u32) -> Attempt {

@@ -10,7 +10,7 @@ use crate::log::writer::Writer;
 use crate::settle::{Reason, Settlement};
 
 /// A writer that does what the test says, and the copies it owes to `a`.
-fn by_hand(house: &House, events: u64) -> (Writer, Vec<Offset>) {
+pub(super) fn by_hand(house: &House, events: u64) -> (Writer, Vec<Offset>) {
     let metrics = Arc::new(Metrics::new());
     let disk = Arc::new(house.disk.clone());
     let opened = recover::open(disk, house.settings.clone(), house.clock.clone(), metrics);

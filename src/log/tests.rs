@@ -6,6 +6,7 @@ mod damage;
 pub(super) mod disk;
 mod flow;
 mod keep;
+mod ledger;
 mod limits;
 mod mend;
 mod parked;

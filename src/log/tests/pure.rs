@@ -124,7 +124,7 @@ proptest! {
     }
 }
 
-fn retrying(event: Offset, number: u32) -> Retrying {
+pub(super) fn retrying(event: Offset, number: u32) -> Retrying {
     Retrying {
         destination: 1,
         event,

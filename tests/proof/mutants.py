@@ -121,27 +121,30 @@ def run(pattern: str) -> tuple[int, list[str]]:
     return len(noticed), found["missed"]
 
 
-def main(wanted: list[str]) -> None:
+def note(pattern: str, row: dict | None) -> None:
+    """Replaces a file's row, or removes it, among those of earlier runs."""
     results = os.environ.get("HOOKFAN_PROOF_DIR")
     kept = Path(results) / "mutants.json" if results else None
-    before = json.loads(kept.read_text()) if kept and kept.exists() else {}
-    each = before.get("each", {})
+    each = json.loads(kept.read_text())["each"] if kept and kept.exists() else {}
+    each[pattern] = row
+    each = {pattern: each[pattern] for pattern in FILES if each.get(pattern)}
+    figures = {}
+    for pattern, one in each.items():
+        figures[pattern] = f"{one['noticed']} of {one['noticed'] + len(one['survived'])} noticed"
+    keep("mutants", figures, sum(one["seconds"] for one in each.values()), "debug", each=each)
+
+
+def main(wanted: list[str]) -> None:
     failed = []
     for pattern in wanted or FILES:
         began = time.time()
-        noticed, missed = run(pattern)
-        each[pattern] = {"noticed": noticed, "survived": missed, "seconds": int(time.time() - began)}
-        print("\n".join(f"survived: {line}" for line in missed))
-        print(f"{pattern}: {noticed} of {noticed + len(missed)} noticed", flush=True)
-        if missed and (pattern == COMMIT or noticed < CAUGHT_MIN * (noticed + len(missed))):
+        noticed, survived = run(pattern)
+        print("\n".join(f"survived: {line}" for line in survived))
+        print(f"{pattern}: {noticed} of {noticed + len(survived)} noticed", flush=True)
+        held = not survived or (pattern != COMMIT and noticed >= CAUGHT_MIN * (noticed + len(survived)))
+        note(pattern, {"noticed": noticed, "survived": survived, "seconds": int(time.time() - began)} if held else None)
+        if not held:
             failed.append(pattern)
-            del each[pattern]
-    figures = {}
-    for pattern in FILES:
-        if pattern in each:
-            noticed, missed = each[pattern]["noticed"], each[pattern]["survived"]
-            figures[pattern] = f"{noticed} of {noticed + len(missed)} noticed"
-    keep("mutants", figures, sum(one["seconds"] for one in each.values()), "debug", each=each)
     if failed:
         sys.exit(f"too many survivors in {', '.join(failed)}")
 

@@ -1,6 +1,9 @@
 //! How the writer takes in events: seen before, within the budgets, room on
 //! the disk; then drawn, all events of one webhook or none.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,7 +12,7 @@ use super::account::{Account, AccountState};
 use super::dead::{DeadError, Letter};
 use super::dedupe::{self, Seen};
 use super::news::Published;
-use super::record::{HEADER, OwedEntry, Tag, size_of, write_event};
+use super::record::{OwedEntry, Tag, size_of, write_event};
 use super::state::Reply;
 use super::writer::{Broken, Writer};
 use super::{Accepted, AppendError, Origin, Receipt, Stored, WhenFull, lock};
@@ -94,7 +97,7 @@ impl Writer {
         }
         let letters = letters_max(&beyond);
         if !fresh.is_empty() {
-            if !self.room_for(fresh.iter().map(Fresh::bytes_max).sum::<usize>() + HEADER)? {
+            if !self.room_for(fresh.iter().map(Fresh::bytes_max).sum())? {
                 return Ok(Err(AppendError::DiskFull));
             }
             if !self.room_for_letters(letters, now)? {
@@ -135,7 +138,7 @@ impl Writer {
     fn draw(&mut self, fresh: Vec<Fresh>, origin: Origin, now: Timestamp) -> Result<(), Broken> {
         let entries: Vec<Vec<OwedEntry>> = fresh.iter().map(|fresh| self.entries(fresh)).collect();
         self.put_new_names()?;
-        let group = (fresh.len() > 1).then(|| self.frame.open_group());
+        let group = fresh.get(1).map(|_second| self.frame.open_group());
         for (fresh, mut entries) in fresh.into_iter().zip(entries) {
             let at = self.frame.here();
             for (entry, (account, owed)) in entries.iter_mut().zip(&fresh.copies) {
@@ -179,26 +182,16 @@ impl Writer {
         let over = is_over(&state, 1, u64::from(fresh.size));
         let rule = state.budget.map(|budget| budget.when_full).filter(|_| over);
         if rule == Some(WhenFull::DeadLetter) {
-            let reason = Reason::BacklogFull;
-            state.ledger.owe_settled(Settlement::Dead(reason));
+            let settlement = Settlement::Dead(Reason::BacklogFull);
+            state.ledger.owe_settled(settlement);
             drop(state);
-            self.letters.push(Letter {
-                owed_at: at,
-                destination: owed.destination.clone(),
-                action: owed.action.clone(),
-                reason,
-                detail: "the backlog was full when the event came".to_owned(),
-                attempts: 0,
-                history: Vec::new(),
-                at: now,
-                event: fresh.event.clone(),
-            });
+            self.letters
+                .push(death_at_birth(account, owed, at, &fresh.event, now));
             return true;
         }
         state.owe(at, fresh.size, fresh.event.accepted_at);
         drop(state);
-        let listed = || self.batch.over.iter().any(|have| have.id == account.id);
-        if rule == Some(WhenFull::DropOldest) && !listed() {
+        if rule == Some(WhenFull::DropOldest) {
             self.batch.over.push(Arc::clone(account));
         }
         false
@@ -315,7 +308,8 @@ impl Writer {
 }
 
 impl Fresh {
-    /// What its record takes at most.
+    /// What it takes at most: its record, its part of a group's, and names
+    /// that are new.
     fn bytes_max(&self) -> usize {
         let event = &self.event;
         let texts = [
@@ -337,6 +331,27 @@ impl Fresh {
             .sum();
         let fixed = 256 + event.headers.len() * 8 + self.copies.len() * 64;
         fixed + self.size as usize + texts.iter().chain(&maybe).sum::<usize>() + names
+    }
+}
+
+/// The letter of a copy that found its account's budget full.
+fn death_at_birth(
+    account: &Account,
+    owed: &Owed,
+    at: Offset,
+    event: &Event,
+    now: Timestamp,
+) -> Letter {
+    Letter {
+        owed_at: at,
+        destination: account.name.clone(),
+        action: owed.action.clone(),
+        reason: Reason::BacklogFull,
+        detail: "the backlog was full when the event came".to_owned(),
+        attempts: 0,
+        history: Vec::new(),
+        at: now,
+        event: event.clone(),
     }
 }
 

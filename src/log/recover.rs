@@ -320,7 +320,8 @@ impl Fold {
         dead: DeadLog,
     ) -> (Shared, Dedupe, Recovery) {
         let mut accounts = BTreeMap::new();
-        for (id, state) in self.accounts {
+        for state in self.accounts.into_values() {
+            let id = state.id;
             let name = self.names.destination(id).unwrap_or_else(|| {
                 tracing::warn!(id, "the name of a destination is damaged");
                 DestinationName::from(format!("unknown-{id}"))

@@ -9,6 +9,7 @@ mod keep;
 mod ledger;
 mod limits;
 mod mend;
+mod open;
 mod parked;
 mod pure;
 mod steady;

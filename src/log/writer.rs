@@ -58,7 +58,8 @@ pub(super) struct Batch {
     pub(super) told: Told,
     /// Settlements that wait for their dead letter.
     pub(super) dying: Vec<(Letter, Settling)>,
-    /// Accounts that drop their oldest when over their budget.
+    /// Accounts that drop their oldest while over their budget, some of them
+    /// more than once.
     pub(super) over: Vec<Arc<Account>>,
     /// What the disk's free space allows, once looked at.
     pub(super) room: Option<bool>,

@@ -116,6 +116,14 @@ fn an_explanation_shows_every_route_and_clause() {
             "m",
         ),
         route("all", &[], &[], None, &["d"], "m"),
+        route(
+            "elsewhere",
+            &["b", "c"],
+            &["x"],
+            Some("payload.n == 5"),
+            &["d"],
+            "m",
+        ),
     ]);
     let explained =
         serde_json::to_value(table.explain(&"a".into(), &"x".into(), &scope())).unwrap();
@@ -127,6 +135,11 @@ fn an_explanation_shows_every_route_and_clause() {
              "failed": "`payload.nope == 1`: `payload.nope` is missing; `| default('')` would allow that"},
         ]},
         {"name": "all", "matched": true, "clauses": []},
+        {"name": "elsewhere", "matched": false, "clauses": [
+            {"clause": "from = [\"b\", \"c\"]", "holds": false, "values": [{"path": "event.source", "value": "a"}]},
+            {"clause": "on = \"x\"", "holds": true, "values": [{"path": "event.type", "value": "x"}]},
+            {"clause": "when = \"payload.n == 5\"", "holds": true, "values": [{"path": "payload.n", "value": 5}]},
+        ]},
     ]);
     assert_eq!(explained, expected);
 }

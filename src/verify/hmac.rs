@@ -163,7 +163,7 @@ impl Hmac {
                 .iter()
                 .any(|part| matches!(part, Part::Text(text) if text.contains(c)))
         };
-        if id.is_empty() || id.contains(|c: char| !c.is_ascii_graphic() || separates(c)) {
+        if id.contains(|c: char| !c.is_ascii_graphic() || separates(c)) {
             return Err(Rejection::Malformed);
         }
         Ok(id)

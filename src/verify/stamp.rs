@@ -33,10 +33,10 @@ pub(super) fn check_stamp(
     now: Timestamp,
 ) -> Result<(), Rejection> {
     // u64 holds 19 digits; `parse` alone would let a plus sign through.
-    if text.is_empty() || text.len() > 19 || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+    if text.len() > 19 || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(Rejection::Malformed);
     }
-    let at: u64 = text.parse().map_err(|_overflow| Rejection::Malformed)?;
+    let at: u64 = text.parse().map_err(|_empty| Rejection::Malformed)?;
     let millis = match unit {
         Unit::Seconds => false,
         Unit::Millis => true,

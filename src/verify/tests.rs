@@ -15,6 +15,7 @@ use super::token::Place;
 use super::*;
 
 mod configuring;
+mod edges;
 mod vectors;
 
 const FIVE_MINUTES: Duration = Duration::from_secs(300);

@@ -52,6 +52,8 @@ SLOW = [
     "log::tests::damage::a_torn_tail_is_ignored_and_counted",
     "log::tests::parked::a_large_checkpoint_goes_in_slices",
     "log::tests::torn::what_a_power_cut_tears_between_whole_records",
+    "route::tests::ten_thousand_routes_decide_as_a_plain_scan_would",
+    "verify::tests::no_flipped_bit_of_a_",
 ]
 # Seconds, without and with the slow tests: many times what they take.
 QUICK, ALL = 60, 240

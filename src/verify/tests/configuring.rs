@@ -9,13 +9,21 @@ use crate::decode::{Decoder, Secrets};
 
 /// Reads one `auth` line; every complaint as `message (help)`.
 fn configure(auth: &str, dir: &std::path::Path) -> (Option<Auth>, Vec<String>) {
+    configure_with(Secrets::Resolve, auth, dir)
+}
+
+fn configure_with(
+    secrets: Secrets,
+    auth: &str,
+    dir: &std::path::Path,
+) -> (Option<Auth>, Vec<String>) {
     let text = if auth.is_empty() {
         String::new()
     } else {
         format!("auth = {auth}\n")
     };
     let table = DeTable::parse(&text).unwrap();
-    let mut decoder = Decoder::new(Secrets::Resolve, dir);
+    let mut decoder = Decoder::new(secrets, dir);
     let mut source = Fields::new(&mut decoder, table.get_ref(), 0, 0..0, "source.shop");
     let auth = Auth::configure(&mut source);
     source.finish();
@@ -172,4 +180,86 @@ fn what_would_not_protect_is_complained_about() {
     // Neither of these was typed by somebody who meant a scheme.
     let (_, complaints) = configure("\"hunter2-hunter2\"", dir.path());
     assert!(!complaints.join("").contains("hunter2"), "{complaints:?}");
+}
+
+/// The scheme as the file has it, and how long its proof is believed.
+#[test]
+fn a_tolerance_is_five_minutes_unless_another_is_given() {
+    let dir = secrets();
+    for (auth, seconds) in [
+        (r#"{ scheme = "stripe", secret = { file = "text" } }"#, 300),
+        (r#"{ scheme = "slack", secret = { file = "text" } }"#, 300),
+        (
+            r#"{ scheme = "standard", secret = { file = "standard" } }"#,
+            300,
+        ),
+        (
+            r#"{ scheme = "dixa", secret = { file = "hex" }, tolerance = "1m" }"#,
+            60,
+        ),
+        (
+            r#"{ scheme = "hmac", header = "X-S", signed = "{timestamp}.{body}", timestamp = "X-T", tolerance = "10s", secret = { file = "text" } }"#,
+            10,
+        ),
+    ] {
+        let read = configure(auth, dir.path()).0.unwrap();
+        let proof = read.prove("msg-1", b"{}", NOW);
+        let after = |seconds| NOW.plus(Duration::from_secs(seconds));
+        assert_eq!(
+            decide(&read, &proof, b"{}", after(seconds)),
+            Ok(()),
+            "{auth}"
+        );
+        let late = decide(&read, &proof, b"{}", after(seconds + 1));
+        assert_eq!(late, Err(Rejection::Stale), "{auth}");
+    }
+}
+
+#[test]
+fn networks_are_kept_in_their_plain_form_and_addresses_are_networks_of_one() {
+    let dir = secrets();
+    for (allow, expected) in [
+        (
+            r#"["192.0.2.0/24", "127.0.0.1"]"#,
+            ["192.0.2.0/24", "127.0.0.1/32"],
+        ),
+        (
+            r#"["::ffff:10.0.0.0/104", "::1"]"#,
+            ["10.0.0.0/8", "::1/128"],
+        ),
+        // It holds more than what is mapped.
+        (
+            r#"["::ffff:0:0/95", "2001:db8::/32"]"#,
+            ["::ffff:0:0/95", "2001:db8::/32"],
+        ),
+    ] {
+        let auth = format!(r#"{{ scheme = "none", allow = {allow} }}"#);
+        let read = configure(&auth, dir.path()).0.unwrap();
+        let nets: Vec<IpNet> = expected.iter().map(|net| net.parse().unwrap()).collect();
+        assert_eq!(read.allow, nets, "{allow}");
+    }
+}
+
+#[test]
+fn a_token_is_put_where_the_file_says() {
+    let dir = secrets();
+    let prove = |place: &str| {
+        let auth = format!(r#"{{ scheme = "token", {place}, secret = {{ file = "hex" }} }}"#);
+        configure(&auth, dir.path()).0.unwrap().prove("", b"", NOW)
+    };
+    let proof = prove(r#"header = "Authorization", prefix = "Bearer ""#);
+    let header = ("authorization".to_owned(), "Bearer 00112233".to_owned());
+    assert_eq!(proof.headers, [header]);
+    assert_eq!(prove(r#"query = "key""#).query.unwrap(), "key=00112233");
+    assert_eq!(prove("path = true").tail.unwrap(), "00112233");
+}
+
+#[test]
+fn offline_no_secret_has_a_wrong_form() {
+    let dir = secrets();
+    for scheme in ["dixa", "standard", "qiscus"] {
+        let auth = format!(r#"{{ scheme = "{scheme}", secret = {{ file = "gone" }} }}"#);
+        let (read, complaints) = configure_with(Secrets::Offline, &auth, dir.path());
+        assert!(read.is_some() && complaints.is_empty(), "{complaints:?}");
+    }
 }

@@ -7,7 +7,8 @@ from pathlib import Path
 
 
 def keep(name: str, figures: dict, seconds: float, build: str, folder: str | None = None, **more) -> None:
-    """`name` is an id of report.py's rows, `more` is kept beside the figures. Without a folder and HOOKFAN_PROOF_DIR nobody wants them."""
+    """`name` is an id of report.py's rows; `more` is kept beside the figures.
+    Without a folder and HOOKFAN_PROOF_DIR nobody wants them."""
     folder = folder or os.environ.get("HOOKFAN_PROOF_DIR")
     if not folder:
         return

@@ -2,7 +2,7 @@
 """Changes the code that must not be wrong, one place at a time, and runs its
 tests: whatever no test notices is a survivor.
 
-  mutants.py [FILE ...]     all of FILES, or these: three hours, or minutes
+  mutants.py [FILE ...]     all of FILES, or these: two hours, or minutes
 
 Needs cargo-mutants (`cargo install cargo-mutants`). A survivor in the commit
 (src/log/writer.rs) fails it, and more than one in twenty anywhere does.
@@ -109,30 +109,34 @@ def mutate(pattern: str, tests: str, skipped: list[str], more: list[str]) -> dic
     return {name: (out / f"{name}.txt").read_text().splitlines() for name in ["caught", "missed", "timeout", "unviable"]}
 
 
-def run(pattern: str) -> tuple[int, list[str]]:
-    """How many changes were noticed, and which were not."""
+def run(pattern: str) -> dict:
+    """How many changes were noticed, some because the tests hung, and which were not."""
     tests, modules = FILES[pattern]
     copy_tree(modules)
     found = mutate(pattern, tests, SLOW, [])
-    noticed = found["caught"] + found["timeout"]
+    hung, noticed = found["timeout"], found["caught"] + found["timeout"]
     if found["missed"] and any(name.startswith(tests) for name in SLOW):
         # What hung is noticed: that need not be found out twice.
         (PLACE / "mutants.out/caught.txt").write_text("".join(f"{line}\n" for line in noticed))
         found = mutate(pattern, tests, [], ["--iterate"])
+        hung += found["timeout"]
         noticed += found["caught"] + found["timeout"]
-    return len(noticed), found["missed"]
+    return {"noticed": len(noticed), "hung": len(hung), "survived": found["missed"]}
+
+
+def told(row: dict) -> str:
+    text = f"{row['noticed']} of {row['noticed'] + len(row['survived'])} noticed"
+    return f"{text}, {row['hung']} of them because the tests hung" if row["hung"] else text
 
 
 def note(pattern: str, row: dict | None) -> None:
     """Replaces a file's row, or removes it, among those of earlier runs."""
     results = os.environ.get("HOOKFAN_PROOF_DIR")
     kept = Path(results) / "mutants.json" if results else None
-    each = json.loads(kept.read_text())["each"] if kept and kept.exists() else {}
+    each = json.loads(kept.read_text()).get("each", {}) if kept and kept.exists() else {}
     each[pattern] = row
     each = {pattern: each[pattern] for pattern in FILES if each.get(pattern)}
-    figures = {}
-    for pattern, one in each.items():
-        figures[pattern] = f"{one['noticed']} of {one['noticed'] + len(one['survived'])} noticed"
+    figures = {pattern: told(one) for pattern, one in each.items()}
     keep("mutants", figures, sum(one["seconds"] for one in each.values()), "debug", each=each)
 
 
@@ -140,11 +144,14 @@ def main(wanted: list[str]) -> None:
     failed = []
     for pattern in wanted or FILES:
         began = time.time()
-        noticed, survived = run(pattern)
-        print("\n".join(f"survived: {line}" for line in survived))
-        print(f"{pattern}: {noticed} of {noticed + len(survived)} noticed", flush=True)
-        held = not survived or (pattern != COMMIT and noticed >= CAUGHT_MIN * (noticed + len(survived)))
-        note(pattern, {"noticed": noticed, "survived": survived, "seconds": int(time.time() - began)} if held else None)
+        row = run(pattern)
+        for change in row["survived"]:
+            print(f"survived: {change}")
+        print(f"{pattern}: {told(row)}", flush=True)
+        row["seconds"] = int(time.time() - began)
+        survived = len(row["survived"])
+        held = survived <= (0 if pattern == COMMIT else (1 - CAUGHT_MIN) * (row["noticed"] + survived))
+        note(pattern, row if held else None)
         if not held:
             failed.append(pattern)
     if failed:

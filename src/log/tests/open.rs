@@ -152,6 +152,30 @@ async fn damage_in_the_log_and_among_the_dead_is_counted_together_and_said() {
 }
 
 #[tokio::test]
+async fn of_a_damaged_event_nothing_counts_and_of_its_neighbours_everything() {
+    let house = House::new();
+    let log = house.open();
+    let mut a = log.subscribe(&name("a"));
+    for n in 0..5 {
+        put(&log, n, &["a"]).await;
+    }
+    for n in 0..5 {
+        let at = next(&mut a).await.stored.offset;
+        // The first and the last stay open.
+        if (1..4).contains(&n) {
+            a.settle(at, Settlement::Delivered, None, "");
+        }
+    }
+    drop(a);
+    log.close().await;
+    without_checkpoint(&house);
+    flip(&house, "/data/log/", 2);
+    let log = house.open();
+    assert_eq!(totals(&log, "a"), [4, 2, 0, 0, 2]);
+    adds_up(&log);
+}
+
+#[tokio::test]
 async fn a_start_shows_its_limits_among_the_metrics() {
     let mut house = House::new();
     (house.settings.max_disk, house.settings.min_free) = (1 << 33, 1 << 22);

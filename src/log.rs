@@ -44,6 +44,7 @@ mod look;
 mod news;
 mod parked;
 mod read;
+mod recent;
 mod record;
 mod recover;
 mod retain;

@@ -238,12 +238,12 @@ impl Writer {
             owed,
             origin,
         });
-        self.batch.told.events.push(Published {
+        self.batch.told.events.push(Arc::new(Published {
             stored,
             next: self.frame.here(),
             size,
             targets,
-        });
+        }));
     }
 
     fn count_duplicates(&mut self, sources: Vec<SourceName>) -> Result<(), Broken> {

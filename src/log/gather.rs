@@ -1,16 +1,16 @@
 //! Reading on for a destination that lags: what of the log on disk is owed to
 //! it and not settled, a comfortable amount at a time.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::Arc;
 
 use super::account::{Account, UPCOMING_BYTES_MAX, UPCOMING_EVENTS_MAX, Upcoming};
+use super::lock;
+use super::recent::Recent;
 use super::record::{EventHead, Tag};
 use super::state::{Command, Shared};
 use super::walk::Met;
-use super::{Stored, lock};
 use crate::event::Offset;
 use crate::settle::{Reason, Settlement};
 
@@ -21,36 +21,6 @@ const SCAN_BYTES_MAX: u64 = 16 * 1024 * 1024;
 const PIECE_BYTES: usize = 64 * 1024;
 /// The same for one copy.
 const PEEK_BYTES: usize = 16 * 1024;
-
-/// Events that were read from the disk and are still held by somebody:
-/// destinations mostly lag together, and then read the same ones.
-#[derive(Debug, Default)]
-pub(super) struct Lately(Mutex<Held>);
-
-#[derive(Debug, Default)]
-struct Held {
-    events: BTreeMap<Offset, Weak<Stored>>,
-    /// With so many it is time to forget those that nobody holds any more.
-    enough: usize,
-}
-
-impl Lately {
-    /// The event at this place; `read` only where nobody holds it. Not under
-    /// the lock: of two who read it at the same moment each has its own.
-    fn share(&self, at: Offset, read: impl FnOnce() -> Option<Stored>) -> Option<Arc<Stored>> {
-        if let Some(stored) = lock(&self.0).events.get(&at).and_then(Weak::upgrade) {
-            return Some(stored);
-        }
-        let stored = Arc::new(read()?);
-        let held = &mut *lock(&self.0);
-        if held.events.len() >= held.enough {
-            held.events.retain(|_, stored| stored.strong_count() > 0);
-            held.enough = (held.events.len() * 2).max(UPCOMING_EVENTS_MAX);
-        }
-        held.events.insert(at, Arc::downgrade(&stored));
-        Some(stored)
-    }
-}
 
 /// What one blocking read brought.
 struct Gathered {
@@ -82,6 +52,9 @@ impl Account {
     }
 
     fn read_on(self: &Arc<Self>, shared: &Shared, events_max: usize) -> io::Result<bool> {
+        if self.recall(&shared.news.recent, events_max) {
+            return Ok(true);
+        }
         let tail = shared.tail();
         let (from, pending) = {
             let state = lock(&self.state);
@@ -133,6 +106,46 @@ impl Account {
             });
         }
         Ok(more)
+    }
+
+    /// Reads on in memory, if what comes next was told so lately; `false`: it
+    /// was not, or there is nothing to read. Who has read all that was told is
+    /// live again: whatever is told later finds it so.
+    pub(super) fn recall(&self, recent: &Recent, events_max: usize) -> bool {
+        let mut state = lock(&self.state);
+        if state.live || !state.upcoming.is_empty() {
+            return false;
+        }
+        let recent = recent.look();
+        let Some(told) = recent.from(state.scan) else {
+            return false;
+        };
+        let mut all = true;
+        for published in told {
+            if state.upcoming.len() >= events_max || state.upcoming_bytes > UPCOMING_BYTES_MAX {
+                all = false;
+                break;
+            }
+            state.scan = published.next;
+            let at = published.stored.offset;
+            if let Some(action) = published
+                .owed_to(self)
+                .filter(|_| !state.ledger.ahead.contains(&at))
+            {
+                state.push(Upcoming {
+                    stored: Arc::clone(&published.stored),
+                    next: published.next,
+                    action: action.clone(),
+                    size: published.size,
+                });
+            }
+        }
+        state.live = all && state.subscribed;
+        if state.upcoming.is_empty() {
+            let scan = state.scan;
+            state.ledger.advance(scan);
+        }
+        state.live || !state.upcoming.is_empty()
     }
 
     /// Settles an open copy whose event cannot be read any more.
@@ -241,46 +254,12 @@ impl Account {
             .find(|owed| owed.destination == self.id && !owed.born_dead)?;
         let action = lock(&shared.names).action(owed.action)?;
         let size = head.size;
-        let read = || super::read::stored(shared, at, &head);
-        let stored = shared.lately.share(at, read)?;
+        let stored = Arc::new(super::read::stored(shared, at, &head)?);
         Some(Upcoming {
             stored,
             next,
             action,
             size,
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::log::tests::event;
-
-    #[test]
-    fn an_event_that_many_read_is_held_once_and_no_longer_than_somebody_holds_it() {
-        let (lately, at) = (Lately::default(), |n: usize| Offset(n as u64 * 8));
-        let read = |n: usize| {
-            let stored = Stored {
-                offset: at(n),
-                event: event(1),
-                owed: Vec::new(),
-                origin: crate::log::Origin::Accepted,
-            };
-            lately.share(at(n), || Some(stored)).unwrap()
-        };
-        let first = read(1);
-        assert!(Arc::ptr_eq(&first, &read(1)));
-        assert!(lately.share(at(2), || None).is_none(), "damaged");
-        let many: Vec<_> = (2..UPCOMING_EVENTS_MAX * 3).map(read).collect();
-        assert!(Arc::ptr_eq(&many[0], &read(2)), "however many there are");
-        drop(many);
-        let known = |lately: &Lately| lock(&lately.0).events.len();
-        let before = known(&lately);
-        for n in 0..before * 2 {
-            read(10_000 + n);
-        }
-        assert!(known(&lately) <= before, "forgotten");
-        assert!(Arc::ptr_eq(&first, &read(1)), "still held");
     }
 }

@@ -12,9 +12,10 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::account::Account;
+use super::recent::Recent;
 use super::state::{Reply, lock};
 use super::{Receipt, Stored};
-use crate::event::Offset;
+use crate::event::{Action, Offset};
 
 /// An event that is on the disk, for who wants it.
 #[derive(Debug)]
@@ -30,12 +31,14 @@ pub(super) struct Published {
 /// can say that its event was handed on.
 #[derive(Debug, Default)]
 pub(super) struct Told {
-    pub(super) events: Vec<Published>,
+    pub(super) events: Vec<Arc<Published>>,
     pub(super) receipts: Vec<(Reply<Vec<Receipt>>, Vec<Receipt>)>,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct News {
+    /// What was told last.
+    pub(super) recent: Recent,
     /// The oldest first.
     left: Mutex<Vec<Told>>,
     /// Held from taking to telling: batches arrive in their order.
@@ -64,6 +67,9 @@ impl News {
         let _in_order = lock(&self.telling);
         let batches = std::mem::take(&mut *lock(&self.left));
         for Told { events, receipts } in batches {
+            // Before anybody is told: who finds nothing newer there is told of
+            // all that comes.
+            self.recent.add(&events);
             for event in events {
                 event.tell();
             }
@@ -84,6 +90,13 @@ impl News {
 }
 
 impl Published {
+    /// What an account owes of it, if it owes any.
+    pub(super) fn owed_to(&self, account: &Account) -> Option<&Action> {
+        let mut targets = self.targets.iter();
+        let (_, place) = targets.find(|(target, _)| target.id == account.id)?;
+        self.stored.owed.get(*place).map(|owed| &owed.action)
+    }
+
     fn tell(&self) {
         for (account, place) in &self.targets {
             if let Some(owed) = self.stored.owed.get(*place) {

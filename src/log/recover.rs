@@ -17,7 +17,6 @@ use super::dead::DeadLog;
 use super::dedupe::Dedupe;
 use super::disk::{Disk, monotonic};
 use super::found::{candidates, log_id, newest_checkpoint};
-use super::gather::Lately;
 use super::ledger::Ledger;
 use super::record::{EventHead, Fact};
 use super::segment::{FIRST, LogId, Segment, Summary};
@@ -360,7 +359,6 @@ impl Fold {
             dead,
             tail: tail.0.into(),
             news: Arc::default(),
-            lately: Lately::default(),
             full: false.into(),
             poison: tokio_util::sync::CancellationToken::new(),
             busy_since: 0.into(),

@@ -14,7 +14,6 @@ use tokio_util::sync::CancellationToken;
 use super::account::{Account, UNSYNCED_SETTLEMENTS_ENOUGH};
 use super::dead::DeadLog;
 use super::disk::{Disk, monotonic};
-use super::gather::Lately;
 use super::ledger::Open;
 use super::news::News;
 use super::record::Name;
@@ -237,7 +236,6 @@ pub(super) struct Shared {
     /// The end of what is committed.
     pub(super) tail: AtomicU64,
     pub(super) news: Arc<News>,
-    pub(super) lately: Lately,
     pub(super) full: AtomicBool,
     pub(super) poison: CancellationToken,
     /// Milliseconds since `started`, at least one, when the writer took up its

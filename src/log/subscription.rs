@@ -6,7 +6,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::account::{Account, UNSYNCED_SETTLEMENTS_MAX, Upcoming};
+use super::account::{Account, UNSYNCED_SETTLEMENTS_MAX, UPCOMING_EVENTS_MAX, Upcoming};
 use super::disk::aside;
 use super::ledger::Open;
 use super::record::{Tag, cut};
@@ -117,10 +117,22 @@ impl Subscription {
 
     /// The next thing from memory, or what to do to get it there.
     fn look(&mut self) -> Look {
-        const RESUME_AT_ONCE: usize = 32;
         if self.account.unsynced() >= UNSYNCED_SETTLEMENTS_MAX {
             return Look::Wait;
         }
+        loop {
+            match self.look_in_memory() {
+                Look::Fill
+                    if self
+                        .account
+                        .recall(&self.handle.shared.news.recent, UPCOMING_EVENTS_MAX) => {}
+                seen => return seen,
+            }
+        }
+    }
+
+    fn look_in_memory(&mut self) -> Look {
+        const RESUME_AT_ONCE: usize = 32;
         let mut state = lock(&self.account.state);
         while let Some(mut delivery) = self.resumed.pop_front() {
             if let Some(open) = state.ledger.find(delivery.stored.offset) {

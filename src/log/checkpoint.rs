@@ -58,6 +58,8 @@ pub(super) enum Found {
 #[derive(Debug)]
 pub(super) struct Unfinished {
     pub(super) position: Offset,
+    /// The writer had a turn since it was begun.
+    pub(super) ripe: bool,
     file: Arc<dyn DiskFile>,
     rest: VecDeque<Part>,
     written: u64,
@@ -77,6 +79,7 @@ impl Checkpoint {
     pub(super) fn begin(&self, disk: &dyn Disk, folder: &Path) -> io::Result<Unfinished> {
         Ok(Unfinished {
             position: self.position,
+            ripe: false,
             file: disk.create(&folder.join(TEMPORARY))?,
             rest: self.parts(),
             written: 0,
@@ -202,6 +205,10 @@ impl Checkpoint {
 }
 
 impl Unfinished {
+    pub(super) fn is_under_way(&self) -> bool {
+        self.written > 0
+    }
+
     /// Writes the next slice. `true`: it was the last one, and this is the
     /// checkpoint now; the one before it is the old one.
     pub(super) fn go_on(&mut self, disk: &dyn Disk, folder: &Path) -> io::Result<bool> {

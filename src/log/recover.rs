@@ -377,6 +377,8 @@ impl Writer {
         if self.roll()? {
             self.commit()?;
             self.sync()?;
+            // Nobody has ended anything yet that it would know too soon.
+            self.checkpoint_slice()?;
         } else {
             self.say_full(true);
         }

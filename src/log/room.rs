@@ -279,11 +279,18 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes at a checkpoint for a little while: the next slice of the one
-    /// under way, or the first of one that is due. Everything drawn is written.
+    /// Writes at a checkpoint for a little while, or begins one that is due.
+    /// Everything drawn is written.
     pub(super) fn keep_checkpoint(&mut self) -> Result<(), Broken> {
-        if self.unfinished.is_some() {
-            return self.checkpoint_slice();
+        if let Some((unfinished, _)) = &mut self.unfinished {
+            // Its accounts may know of ends whose facts were in the queue: those
+            // are drawn a turn later.
+            let ripe = std::mem::replace(&mut unfinished.ripe, true);
+            return if ripe {
+                self.checkpoint_slice()
+            } else {
+                Ok(())
+            };
         }
         if self.since_checkpoint >= CHECKPOINT_BYTES || self.facts_in_memory {
             return self.begin_checkpoint();
@@ -309,15 +316,19 @@ impl Writer {
             }
             begun => {
                 self.unfinished = Some((begun?, covered));
-                self.checkpoint_slice()
+                Ok(())
             }
         }
     }
 
-    fn checkpoint_slice(&mut self) -> Result<(), Broken> {
+    pub(super) fn checkpoint_slice(&mut self) -> Result<(), Broken> {
         let Some((mut unfinished, covered)) = self.unfinished.take() else {
             return Ok(());
         };
+        if !unfinished.is_under_way() && self.unsynced_since.is_some() {
+            // No start looks below it again: what lies there is on the disk first.
+            self.sync()?;
+        }
         let (disk, folder) = (&*self.shared.disk, &self.shared.settings.data_dir);
         match unfinished.go_on(disk, folder) {
             Err(error) if is_full(&error) => self.no_room_for_checkpoint(covered, &error),

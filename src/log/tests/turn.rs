@@ -83,3 +83,27 @@ async fn every_byte_written_counts_towards_the_next_checkpoint() {
     assert!(written > 0);
     assert_eq!(writer.since_checkpoint - before.0, written);
 }
+
+/// A start does not look below a checkpoint: what that knows of an end whose
+/// fact is nowhere would be gone from the event's history.
+#[tokio::test]
+async fn a_checkpoint_comes_after_the_facts_of_all_ends_that_it_knows() {
+    let house = House::new();
+    let (mut writer, open) = by_hand(&house, 1);
+    let account = writer.shared.account(&name("a"));
+    // Ended, and the fact is still in the queue.
+    let settling = account.settle(open[0], Settlement::Delivered, None, String::new());
+    let before = house.disk.bytes("/data/checkpoint");
+    // The rest of a turn in which a segment began.
+    assert!(writer.roll().unwrap());
+    writer.keep_checkpoint().unwrap();
+    assert!(writer.unfinished.is_some());
+    let mut commands = vec![Command::Settle(settling.unwrap())];
+    while writer.unfinished.is_some() {
+        assert_eq!(house.disk.bytes("/data/checkpoint"), before);
+        writer.turn(&mut commands, false).unwrap();
+    }
+    assert!(commands.is_empty() && house.disk.bytes("/data/checkpoint") != before);
+    let active = writer.active.as_ref().unwrap();
+    assert_eq!(active.end, active.synced, "the fact is on the disk");
+}

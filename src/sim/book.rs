@@ -61,8 +61,8 @@ pub(crate) struct Book {
     pub(crate) again: BTreeMap<Copy, u64>,
     /// Copies whose letter an operator dropped.
     pub(crate) discarded: BTreeSet<Copy>,
-    /// Letters that left the list, by destination.
-    pub(crate) letters_gone: BTreeMap<usize, u64>,
+    /// Letters that left the list.
+    pub(crate) letters_gone: BTreeMap<Copy, u64>,
     /// An operator was not told what came of it.
     pub(crate) unsure: BTreeSet<Copy>,
     /// Destinations that were always in order and waited for a stuck one; `false`:
@@ -117,7 +117,8 @@ impl Book {
         };
         let now = sent.tries.get(place).cloned().unwrap_or_default();
         match (&sent.known_as, duplicate) {
-            (Some(known), true) if *known != event => {
+            // Damage may have made it unknown, and then it was stored again.
+            (Some(known), true) if *known != event && !self.faults.contains_key("rot") => {
                 self.wrong
                     .push(format!("{n} was {known} and is now a duplicate of {event}"));
             }

@@ -110,7 +110,7 @@ impl Judge<'_> {
             let counted = dropped + self.unlettered(to, dead);
             let beyond = (events.len() as u64).saturating_sub(counted);
             damaged += beyond;
-            if damaged > rotten || (beyond > 0 && !self.book.had("quarantined")) {
+            if damaged > rotten || (beyond > 0 && !self.damage_was_met()) {
                 let events: Vec<&str> = events.into_iter().map(short).collect();
                 return Err(format!(
                     "lost on the way to {}: {events:?}, {dropped} dropped, {dead} dead",
@@ -119,6 +119,12 @@ impl Judge<'_> {
             }
         }
         Ok(())
+    }
+
+    /// A start said so: of damage, or of bytes after the last mark of a crash,
+    /// which rot as well as the crash may have spoilt.
+    fn damage_was_met(&self) -> bool {
+        self.book.had("quarantined") || self.book.had("torn or rotten")
     }
 
     /// How often the disk lost what it had taken.
@@ -131,15 +137,26 @@ impl Judge<'_> {
         if self.damage() == 0 {
             return 0;
         }
-        dead.saturating_sub(
-            self.letters(to) + self.book.letters_gone.get(&to).copied().unwrap_or(0),
-        )
+        dead.saturating_sub(self.letters(to) + self.letters_gone(to))
     }
 
     fn letters(&self, to: usize) -> u64 {
-        let letters = self.answers.letters.iter();
+        self.of_events(&self.answers.letters, to)
+    }
+
+    fn letters_gone(&self, to: usize) -> u64 {
+        self.of_events(&self.book.letters_gone, to)
+    }
+
+    /// A letter is written first: one may be left of an event that nobody was
+    /// told of, and that is not there. It counts nowhere.
+    fn of_events(&self, letters: &BTreeMap<Copy, u64>, to: usize) -> u64 {
+        let is_there = |event: &str| {
+            self.answers.places.contains_key(event) || self.book.acked.contains_key(event)
+        };
         letters
-            .filter(|((_, at), _)| *at == to)
+            .iter()
+            .filter(|((event, at), _)| *at == to && is_there(event))
             .map(|(_, count)| count)
             .sum()
     }
@@ -186,7 +203,7 @@ impl Judge<'_> {
                     "{name}: {owed} owed, of {must} to {may} and {again} again"
                 ));
             }
-            let gone = self.book.letters_gone.get(to).copied().unwrap_or(0);
+            let gone = self.letters_gone(*to);
             let letters = self.letters(*to);
             if self.damage() == 0 && unsure == 0 && *dead > letters + gone {
                 return Err(format!(

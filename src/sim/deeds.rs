@@ -270,7 +270,7 @@ impl World {
                 book.unsure.remove(&copy);
             }
             if done {
-                *book.letters_gone.entry(to).or_default() += 1;
+                *book.letters_gone.entry(copy.clone()).or_default() += 1;
             }
             match (done, again) {
                 (true, true) => *book.again.entry(copy).or_default() += 1,

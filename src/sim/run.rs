@@ -65,7 +65,7 @@ impl Sum {
                 let kinds = tally
                     .faults
                     .keys()
-                    .filter(|kind| !["stop", "quarantined"].contains(*kind));
+                    .filter(|kind| !["stop", "quarantined", "torn or rotten"].contains(*kind));
                 let changed = ["upgrade", "reload"]
                     .iter()
                     .all(|kind| tally.faults.contains_key(kind));

@@ -224,9 +224,14 @@ impl World {
         };
         self.trace
             .say(format_args!("life {life} begins: {recovery:?}"));
+        let mut book = self.books.open();
         if recovery.quarantined > 0 {
-            self.books.open().fault("quarantined");
+            book.fault("quarantined");
         }
+        if recovery.torn_bytes > 0 && book.had("rot") {
+            book.fault("torn or rotten");
+        }
+        drop(book);
         let config = gateway::read(&self.table().text(self.bug))
             .map_err(|drawn| Failure::new(Kind::WrongAnswer, &drawn))?;
         let gateway = gateway::open(config, log.clone(), links(), self.clock.clone(), metrics);

@@ -365,11 +365,12 @@ async fn a_damaged_copy_that_a_former_run_tried_is_settled_dead() {
     bytes[at.unwrap()] ^= 1;
     house.disk.set_bytes(path, bytes);
     let log = house.open();
-    assert_eq!(totals(&log, "a"), [2, 0, 0, 0, 2]);
+    // Opening looks at what nobody reads; the writer settles what it missed.
+    until(|| totals(&log, "a") == [2, 0, 1, 0, 1]).await;
     let mut a = log.subscribe(&name("a"));
     let second = next(&mut a).await.stored.offset;
     assert!(second > first);
     a.settle(second, Settlement::Delivered, None, "");
-    until(|| totals(&log, "a") == [2, 1, 1, 0, 0]).await;
+    assert_eq!(totals(&log, "a"), [2, 1, 1, 0, 0]);
     adds_up(&log);
 }

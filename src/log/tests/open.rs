@@ -72,6 +72,7 @@ async fn a_log_without_a_checkpoint_is_read_whole_and_gives_the_same_account() {
     put(&log, 0, &["a"]).await;
     put(&log, 1, &[]).await;
     put(&log, 2, &["b"]).await;
+    put(&log, 5, &["b"]).await;
     let of_vendor = || vec![accepted(vendor(3, "x"), &[]), accepted(vendor(4, "x"), &[])];
     for _ in 0..2 {
         log.append(of_vendor()).await.unwrap();
@@ -82,7 +83,7 @@ async fn a_log_without_a_checkpoint_is_read_whole_and_gives_the_same_account() {
         unrouted,
         duplicate,
     } = before.0[&SourceName::from("qiscus")];
-    assert_eq!((accepted, unrouted, duplicate), (4, 2, 3));
+    assert_eq!((accepted, unrouted, duplicate), (5, 2, 3));
     log.close().await;
     without_checkpoint(&house);
     house.disk = house.disk.copy();
@@ -93,8 +94,10 @@ async fn a_log_without_a_checkpoint_is_read_whole_and_gives_the_same_account() {
     for (to, first) in [("a", 0), ("b", 2)] {
         let account = log.shared().account(&name(to));
         let at = stored.iter().find(|stored| stored.event == event(first));
-        let read = lock(&account.state).ledger.read;
-        assert_eq!(Some(read), at.map(|stored| stored.offset), "{to}");
+        let state = lock(&account.state);
+        let read = Some(state.ledger.read);
+        assert_eq!(read, at.map(|stored| stored.offset), "{to}");
+        assert_eq!(state.head_at, Some(event(first).accepted_at), "{to}");
     }
 }
 
@@ -139,7 +142,7 @@ async fn damage_in_the_log_and_among_the_dead_is_counted_together_and_said() {
     let (log, both) = opened.unwrap();
     assert_eq!(both.quarantined, 2);
     let of_dead = both.quarantined_bytes - of_log.quarantined_bytes;
-    assert!(of_dead > 100, "{both:?} after {of_log:?}");
+    assert!((100..1000).contains(&of_dead), "{both:?} after {of_log:?}");
     let damaged = "WARN damaged stretches of the log were skipped".to_owned();
     assert!(said.contains(&damaged), "{said:?}");
     let shared = log.shared();

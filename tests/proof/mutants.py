@@ -6,9 +6,8 @@ tests: whatever no test notices is a survivor.
 
 Needs cargo-mutants (`cargo install cargo-mutants`). A survivor in the commit
 (src/log/writer.rs) fails it, and more than one in twenty anywhere does.
-What is not changed, and why, is in mutants.toml. Figures go to
-HOOKFAN_PROOF_DIR/mutants.json, of all files run so far: a file that is run
-again replaces its row, and one that failed has none.
+Figures go to HOOKFAN_PROOF_DIR/mutants.json, of all files run so far: a file
+that is run again replaces its row, and one that failed has none.
 
 The changes are made in a copy of the tree beside the build, which stays, so
 that each costs one incremental build; and of a library of no more modules than
@@ -112,9 +111,8 @@ def check_unchanged(pattern: str, tests: str) -> None:
 def mutate(pattern: str, tests: str, skipped: list[str], more: list[str]) -> dict[str, list[str]]:
     """Which changes were caught, missed, and made the tests hang."""
     command = ["cargo", "mutants", "--in-place", "--dir", str(TREE), "--file", pattern, "--output", str(PLACE)]
-    command += ["--config", str(ROOT / "tests/proof/mutants.toml"), "--no-shuffle", "--colors=never"]
-    command += [f"--timeout={QUICK if skipped else ALL}", "--cargo-arg=--locked", "--cargo-arg=--lib"]
-    command += [f"--cargo-arg=--config={RUNNER}", *more, "--", *filtered(tests, skipped)]
+    command += ["--no-shuffle", "--colors=never", f"--timeout={QUICK if skipped else ALL}"]
+    command += ["--cargo-arg=--locked", "--cargo-arg=--lib", f"--cargo-arg=--config={RUNNER}", *more, "--", *filtered(tests, skipped)]
     ended = subprocess.run(command, cwd=TREE, env=AROUND, check=False).returncode
     # 2: some survived, 3: some hung.
     if ended not in [0, 2, 3]:

@@ -2,7 +2,7 @@
 """Changes the code that must not be wrong, one place at a time, and runs its
 tests: whatever no test notices is a survivor.
 
-  mutants.py [FILE ...]     all of FILES, or these: two hours, or minutes
+  mutants.py [FILE ...]     all of FILES, or these: an hour, or minutes
 
 Needs cargo-mutants (`cargo install cargo-mutants`). A survivor in the commit
 (src/log/writer.rs) fails it, and more than one in twenty anywhere does.

@@ -126,7 +126,7 @@ endure: bench-tools ## an hour of everything at once, and ten minutes in 256 MiB
 fuzz: ## bytes of anybody for every reader, a minute each (cargo-fuzz; FUZZ="--seconds 3600")
 	$(PROVING) tests/fuzz/run.py $(FUZZ)
 
-mutants: ## one change at a time where nothing may be wrong, and a test must notice: hours (cargo-mutants)
+mutants: ## one change at a time where nothing may be wrong, and a test must notice: an hour (cargo-mutants)
 	$(PROVING) tests/proof/mutants.py $(MUTANTS)
 
 advisories: $(DENY) ## every dependency against RustSec's advisories; ADVISORIES=folder of a stored clone, else it is fetched

@@ -99,11 +99,11 @@ proof-faults: ## the fault tests in their long forms: two hours or so; PROVE=fau
 	$(CARGO) test --release --locked --test suite -- $(or $(PROVE),faults e2e::bridge) --test-threads=1 --nocapture
 	$(if $(PROVE),,$(PROVING) HOOKFAN_OUTAGE_EVENTS=1000000 $(CARGO) test --release --locked --lib -- deliver::day --nocapture)
 
-power: ## power cuts under the real gateway, on ext4 or XFS (as root; needs Debian packages, and says which)
+power: ## power cuts under the real gateway, on ext4, XFS or btrfs (as root; needs Debian packages, and says which)
 	$(CARGO) build --release --locked
 	$(PROVING) $(RELEASED) tests/power/power cuts --fs $(or $(FS),ext4) --cuts $(or $(CUTS),200) $(if $(TWIN),--twin $(TWIN)) $(if $(SEED),--seed $(SEED))
 
-sync-eio: ## a disk that fails once, on both file systems (the same needs)
+sync-eio: ## a disk that fails once, on ext4, XFS and btrfs (the same needs)
 	$(CARGO) build --release --locked
 	$(PROVING) $(RELEASED) tests/power/power eio --rounds $(or $(ROUNDS),5) $(if $(TWIN),--twin $(TWIN)) $(if $(SEED),--seed $(SEED))
 

@@ -12,13 +12,14 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 MIB = 1 << 20
 # XFS makes no smaller ones.
-DISK_BYTES = {"ext4": 256 * MIB, "xfs": 320 * MIB}
+DISK_BYTES = {"ext4": 256 * MIB, "xfs": 320 * MIB, "btrfs": 256 * MIB}
 MKFS = {
     # What would be initialised later, at a random moment, is so at once.
     "ext4": ["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0,nodiscard"],
     "xfs": ["mkfs.xfs", "-q", "-f", "-K"],
+    "btrfs": ["mkfs.btrfs", "-q", "-f", "-K"],
 }
-TOOLS = ["nbdkit", "nbdfuse", "mount", "umount", "losetup", "unshare", "mkfs.ext4", "e2fsck", "mkfs.xfs", "cc"]
+TOOLS = ["nbdkit", "nbdfuse", "mount", "umount", "losetup", "unshare", "mkfs.ext4", "e2fsck", "mkfs.xfs", "mkfs.btrfs", "cc"]
 
 
 def missing():
@@ -27,7 +28,7 @@ def missing():
     if os.geteuid() != 0:
         return "it mounts file systems: run it as root"
     if lacking:
-        return f"no {', '.join(lacking)}: apt-get install nbdkit nbdkit-plugin-python libnbd-bin fuse3 xfsprogs e2fsprogs gcc"
+        return f"no {', '.join(lacking)}: apt-get install nbdkit nbdkit-plugin-python libnbd-bin fuse3 xfsprogs btrfs-progs e2fsprogs gcc"
     if not Path("/dev/fuse").exists() or not Path("/dev/loop-control").exists():
         return "no /dev/fuse or no /dev/loop-control: this kernel or container has none"
     return None

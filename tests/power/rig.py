@@ -19,12 +19,12 @@ MKFS = {
     "xfs": ["mkfs.xfs", "-q", "-f", "-K"],
     "btrfs": ["mkfs.btrfs", "-q", "-f", "-K"],
 }
-TOOLS = ["nbdkit", "nbdfuse", "mount", "umount", "losetup", "unshare", "mkfs.ext4", "e2fsck", "mkfs.xfs", "mkfs.btrfs", "cc"]
+TOOLS = ["nbdkit", "nbdfuse", "mount", "umount", "losetup", "unshare", "e2fsck", "cc"]
 
 
-def missing():
-    """Why the rig cannot run here; None: it can."""
-    lacking = [tool for tool in TOOLS if not shutil.which(tool)]
+def missing(kinds):
+    """Why the rig cannot run here on these file systems; None: it can."""
+    lacking = [tool for tool in [*TOOLS, *(MKFS[kind][0] for kind in kinds)] if not shutil.which(tool)]
     if os.geteuid() != 0:
         return "it mounts file systems: run it as root"
     if lacking:

@@ -38,15 +38,18 @@ ROUND = [
     ("error=1&status=429&retry_after=1", 15), ("error=0.5&status=500", 15), ("mode=ok", 40),
 ]
 SOAK_RATE = 200
+# Full after some minutes: from then on old segments go as new ones come.
+SOAK_DISK = "96MiB"
 SLOPE_MAX = 1.0  # MiB an hour
 DESCRIPTORS_MAX = 5
 CROWDED_BYTES = 256 << 20
+CROWDED_DISK = "6GiB"
 CROWDED_CONNECTIONS = 512
 GOODPUT_MIN = 0.8
 REFUSED_MS_MAX = 50
 
 
-def routes(data: Path, patience: str = "5s") -> str:
+def routes(data: Path, max_disk: str, patience: str = "5s") -> str:
     """Each destination in order; what fails is tried again until it arrives."""
     text = f"""
 [server]
@@ -58,9 +61,8 @@ connections = 10000
 connections_per_ip = 10000
 [log]
 min_free = "64MiB"
-max_disk = "6GiB"
-segment_bytes = "8MiB"
-retain = "1s"
+max_disk = "{max_disk}"
+segment_bytes = "4MiB"
 dedupe = "1m"
 [source.till]
 kind = "generic"
@@ -94,8 +96,8 @@ def get(port: int, path: str) -> bytes:
 class Stage:
     """The gateway, and the kit's sink and loads; all of it ends with the `with`."""
 
-    def __init__(self, binary: str, kit: str, cgroup: str | None = None):
-        self.binary, self.kit, self.cgroup = str(Path(binary).resolve()), Path(kit), cgroup
+    def __init__(self, binary: str, kit: str, max_disk: str, cgroup: str | None = None):
+        self.binary, self.kit, self.max_disk, self.cgroup = str(Path(binary).resolve()), Path(kit), max_disk, cgroup
 
     def __enter__(self):
         with contextlib.ExitStack() as self.stack:
@@ -106,18 +108,23 @@ class Stage:
     def begin(self) -> None:
         self.path = Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix="hookfan-endure-")))
         self.file = self.path / "routes.toml"
-        self.file.write_text(routes(self.path / "data"))
+        self.file.write_text(self.routes())
         sink = [self.kit / "sink", "--control", str(CONTROL), "--dests", str(DESTINATIONS), "--base", str(SINK), "--reply", "ok"]
-        self.start("taskset", "-c", KIT_CPU, *sink, stdout=subprocess.DEVNULL)
+        sink = self.start("taskset", "-c", KIT_CPU, *sink, stdout=subprocess.DEVNULL)
         run = ["taskset", "-c", SERVER_CPU, self.binary, "run", "-c", str(self.file), "--log", "error"]
         if self.cgroup:
             run = ["sh", "-c", f'echo $$ > {self.cgroup}/cgroup.procs && exec "$@"', "sh", *run]
         self.gateway = self.start(*run, stderr=self.stack.enter_context(open(self.path / "log", "w")))
         self.until("a ready gateway", 20, lambda: get(ADMIN, "/readyz"))
         self.until("a sink", 20, lambda: get(CONTROL, "/reset?run=1"))
+        if sink.poll() is not None or self.gateway.poll() is not None:
+            sys.exit(f"somebody else listens on a port from {PORT} on")
 
     def __exit__(self, *_):
         self.stack.close()
+
+    def routes(self, patience: str = "5s") -> str:
+        return routes(self.path / "data", self.max_disk, patience)
 
     def start(self, *command, **more) -> subprocess.Popen:
         process = subprocess.Popen(list(map(str, command)), cwd=self.path, **more)
@@ -177,7 +184,7 @@ def soak(stage: Stage, minutes: float) -> dict:
             get(CONTROL, f"/behave?dest=2&{behaviour}")
             get(CONTROL, f"/behave?dest=3&{ROUND[(step + 3) % (len(ROUND) - 1)][0] if step < len(ROUND) - 1 else behaviour}")
             wrong = "[destination.d1]\nkind = 7\n" if step % 2 else ""
-            stage.file.write_text(routes(stage.path / "data", f"{5 + (nth + step) % 2}s") + wrong)
+            stage.file.write_text(stage.routes(f"{5 + (nth + step) % 2}s") + wrong)
             stage.gateway.send_signal(signal.SIGHUP)
             reloads += 1
             for stranger in strangers:
@@ -189,8 +196,8 @@ def soak(stage: Stage, minutes: float) -> dict:
         print(f"round {nth + 1} of {rounds}: {sample[1]:.1f} MiB, {sample[2]} descriptors, {stage.pending()} owed", flush=True)
     result = json.loads(load.communicate(timeout=120)[0])
     seen = stage.verified("acks", 120)
-    # What it grows to in the first sixth is its size.
-    later = samples[max(1, rounds // 6):]
+    # What it grows to in the first third, while its disk fills up, is its size.
+    later = samples[max(1, rounds // 3):]
     slope = statistics.linear_regression([at for at, *_ in later], [resident for _, resident, _ in later]).slope
     descriptors = [count for *_, count in later]
     figures = {
@@ -284,12 +291,14 @@ def crowded(stage: Stage, seconds: int) -> dict:
 
 def main(binary: str, kit: str, verb: str, much: str = "") -> None:
     began = time.time()
+    # What was started is ended.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with contextlib.ExitStack() as stack:
         if verb == "crowded":
             folder = stack.enter_context(cgroup())
-            figures = crowded(stack.enter_context(Stage(binary, kit, str(folder))), int(much or 600))
+            figures = crowded(stack.enter_context(Stage(binary, kit, CROWDED_DISK, str(folder))), int(much or 600))
         else:
-            figures = soak(stack.enter_context(Stage(binary, kit)), float(much or 60))
+            figures = soak(stack.enter_context(Stage(binary, kit, SOAK_DISK)), float(much or 60))
     keep(verb, figures, time.time() - began, "release")
 
 

@@ -203,8 +203,8 @@ impl Judge<'_> {
                     "{name}: {owed} owed, of {must} to {may} and {again} again"
                 ));
             }
-            let gone = self.letters_gone(*to);
-            let letters = self.letters(*to);
+            let gone = of(&self.book.letters_gone);
+            let letters = of(&self.answers.letters);
             if self.damage() == 0 && unsure == 0 && *dead > letters + gone {
                 return Err(format!(
                     "{name}: {dead} dead, but {letters} letters and {gone} that went"

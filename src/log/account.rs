@@ -2,11 +2,11 @@
 //! just committed, and the way back to disk when it lags.
 //!
 //! A live subscription is handed each commit in memory. One that does not
-//! take them quickly enough lags: from the first that did not fit it reads the
-//! log, until it has caught up with what is committed. `scan` is the seam:
-//! below it everything owed was handed out or waits in `upcoming`; the writer
-//! publishes nothing below it, and a reader goes live only while it stands at
-//! the tail under the account's lock.
+//! take them quickly enough lags: from the first that did not fit it reads what
+//! was told last (`recent`), or where that has forgotten it the log, until it
+//! has caught up. `scan` is the seam: below it everything owed was handed out or
+//! waits in `upcoming`; nothing below it is published. Under the account's lock
+//! a reader goes live while it stands at the tail, or has read all that was told.
 
 use std::collections::VecDeque;
 use std::io;

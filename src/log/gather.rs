@@ -1,5 +1,5 @@
-//! Reading on for a destination that lags: what of the log on disk is owed to
-//! it and not settled, a comfortable amount at a time.
+//! Reading on for a destination that lags: what is owed to it and not settled,
+//! a comfortable amount at a time; of what was told last, or of the log on disk.
 
 use std::io;
 use std::ops::Range;
@@ -32,7 +32,7 @@ struct Gathered {
 }
 
 impl Account {
-    /// Fills `upcoming` from the disk when it is empty and the subscription
+    /// Fills `upcoming` when it is empty and the subscription
     /// lags. Blocks. `false`: there is nothing to read.
     pub(super) fn fill(self: &Arc<Self>, shared: &Shared) -> io::Result<bool> {
         self.read_on(shared, UPCOMING_EVENTS_MAX)
@@ -122,7 +122,7 @@ impl Account {
         };
         let mut all = true;
         for published in told {
-            if state.upcoming.len() >= events_max || state.upcoming_bytes > UPCOMING_BYTES_MAX {
+            if state.upcoming.len() >= events_max || state.upcoming_bytes >= UPCOMING_BYTES_MAX {
                 all = false;
                 break;
             }

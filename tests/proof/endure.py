@@ -16,12 +16,13 @@ import json
 import os
 import re
 import signal
+import socket
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -230,8 +231,6 @@ def soak(stage: Stage, minutes: float) -> dict:
 
 def visit(step: int) -> list:
     """Who says nothing, half of something, or nonsense."""
-    import socket
-
     said = [b"", b"POST /hooks/till HTTP/1.1\r\nhost:", b"\x16\x03\x01\x00", b"POST /hooks/till HTTP/1.1\r\nhost: x\r\ncontent-length: 99\r\n\r\n{"]
     visitors = []
     for nth in range(20):
@@ -265,8 +264,6 @@ def killed(folder: Path) -> int:
 
 def refused_ms(acks: Path) -> list[float]:
     """How long each refusal took, in order. loadkit::Ack: number, when due, when answered, room, number in it, status."""
-    import struct
-
     record = struct.Struct("<QQQIIH6x")
     return sorted((answered - due) / 1e6 for _, due, answered, _, _, status in record.iter_unpack(acks.read_bytes()) if status == 503)
 

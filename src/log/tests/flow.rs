@@ -193,6 +193,27 @@ async fn a_new_subscription_hands_out_again_what_the_old_one_left() {
     nothing_more(&mut a).await;
 }
 
+/// Nor does it ask for the disk afterwards: it is live again.
+#[tokio::test]
+async fn who_lags_a_little_does_not_read_the_disk() {
+    let house = House::new();
+    let log = house.open();
+    let mut a = log.subscribe(&name("a"));
+    put(&log, 0, &["a"]).await;
+    assert_eq!(next(&mut a).await.stored.event, event(0));
+    for n in 1..400 {
+        put(&log, n, &["a"]).await;
+    }
+    for file in house.disk.files() {
+        house.disk.break_reads(&file, 0..usize::MAX);
+    }
+    for n in 1..400 {
+        assert_eq!(next(&mut a).await.stored.event, event(n));
+    }
+    put(&log, 400, &["a"]).await;
+    assert_eq!(next(&mut a).await.stored.event, event(400));
+}
+
 #[tokio::test]
 async fn what_waits_takes_no_memory() {
     let house = House::with_segments(1 << 20);

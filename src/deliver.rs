@@ -22,6 +22,7 @@ mod report;
 mod request;
 mod settling;
 mod stack;
+mod steady;
 mod talk;
 mod worker;
 

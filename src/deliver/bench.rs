@@ -47,6 +47,9 @@ pub(super) struct Page {
     /// What dialogues use, where there are any.
     pub links: Option<Links>,
     pub reads: usize,
+    /// Settlements that no sync covered, and how many there may be.
+    pub unsynced: usize,
+    pub unsynced_max: Option<usize>,
 }
 
 impl Book {
@@ -60,6 +63,12 @@ impl Book {
             page.open.len() + page.settled.len()
         };
         self.owe_again(event, n as u64, 0, None, None);
+    }
+
+    /// Covers what is settled.
+    pub(super) fn sync(&self) {
+        self.page().unsynced = 0;
+        self.0.more.notify_one();
     }
 
     /// As a former run left it.
@@ -114,6 +123,17 @@ impl Ledger for Book {
         Some(delivery)
     }
 
+    fn awaits_sync(&self) -> bool {
+        let page = self.page();
+        page.unsynced_max.is_some_and(|max| page.unsynced >= max)
+    }
+
+    async fn synced(&self) {
+        while self.awaits_sync() {
+            self.0.more.notified().await;
+        }
+    }
+
     async fn reread(&self, offset: Offset) -> Option<Delivery> {
         self.page().open.get(&offset).cloned()
     }
@@ -144,6 +164,7 @@ impl Ledger for Book {
         let mut page = self.page();
         page.started.remove(&offset);
         page.open.remove(&offset).expect("settled once");
+        page.unsynced += 1;
         page.settled
             .insert(offset, (settlement, attempt, detail.to_owned()));
         self.0.settled.notify_waiters();

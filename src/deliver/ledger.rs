@@ -16,6 +16,10 @@ pub(super) trait Ledger: Send + Sync + 'static {
     fn next(&mut self) -> impl Future<Output = Delivery> + Send;
     /// The next one, if it is at hand.
     fn try_next(&mut self) -> Option<Delivery>;
+    /// A crash would forget as many settlements as it may: no attempt starts.
+    fn awaits_sync(&self) -> bool;
+    /// Until a sync covered enough of them.
+    fn synced(&self) -> impl Future<Output = ()> + Send;
     fn reread(&self, offset: Offset) -> impl Future<Output = Option<Delivery>> + Send;
     fn start(&self, offset: Offset) -> bool;
     fn retry(&self, offset: Offset, attempt: Attempt, not_before: Timestamp);
@@ -50,6 +54,14 @@ impl Ledger for Account {
 
     fn try_next(&mut self) -> Option<Delivery> {
         self.subscription.try_next()
+    }
+
+    fn awaits_sync(&self) -> bool {
+        self.subscription.awaits_sync()
+    }
+
+    async fn synced(&self) {
+        self.subscription.synced().await;
     }
 
     async fn reread(&self, offset: Offset) -> Option<Delivery> {

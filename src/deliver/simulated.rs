@@ -81,6 +81,14 @@ impl<L: Ledger> Ledger for Twin<L> {
         self.0.try_next()
     }
 
+    fn awaits_sync(&self) -> bool {
+        self.0.awaits_sync()
+    }
+
+    async fn synced(&self) {
+        self.0.synced().await;
+    }
+
     async fn reread(&self, offset: Offset) -> Option<Delivery> {
         self.0.reread(offset).await
     }

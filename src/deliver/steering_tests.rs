@@ -414,3 +414,15 @@ async fn who_rightly_starts_nothing_says_until_when() {
     bench.pass(100 * SECOND).await;
     assert_eq!(left(&bench), None, "it has room");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_in_a_lane_waits_for_the_sync_too() {
+    let bench = Bench::new(sample::destination(), |_, _| says(200));
+    bench.book.page().unsynced_max = Some(3);
+    bench.owe(0..10, one_conversation);
+    for settled in [3, 6, 9, 10] {
+        bench.pass(HOUR).await;
+        assert_eq!(bench.endings().len(), settled);
+        bench.book.sync();
+    }
+}

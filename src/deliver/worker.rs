@@ -23,6 +23,7 @@ use super::ledger::Ledger;
 use super::report::Report;
 use super::request::{self, Address, Attempted};
 use super::stack::{Memory, Stack, Try};
+use super::steady::{Steady, sleep_until};
 use super::talk::{self, Talk};
 use super::{Destination, Means, Order, State};
 use crate::clock::Timestamp;
@@ -103,10 +104,7 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
         Self {
             stack: Stack::new(&destination, &memory, (means.client)(&destination)),
             lanes: Lanes::new(destination.on_stuck),
-            steady: Steady {
-                start: means.clock.now(),
-                base: Instant::now(),
-            },
+            steady: Steady::new(means.clock.now(), Instant::now()),
             ledger,
             means,
             orders,
@@ -163,7 +161,7 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
     async fn start(&mut self) -> bool {
         let mut room = self.has_room().await;
         for _ in 0..AT_ONCE_MAX {
-            if !room {
+            if !room || self.ledger.awaits_sync() {
                 break;
             }
             let now = self.steady.now();
@@ -213,13 +211,22 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
 
     async fn wait(&mut self, room: bool, drained: Pin<&mut impl Future<Output = ()>>) -> Woke {
         let wants_room = !room && self.may_start();
-        let reads = room && self.may_park();
+        let held = self.ledger.awaits_sync();
+        let reads = room && (held || self.may_park());
         // Without room nothing could start anyway, and what ends makes room.
         let due = self
             .lanes
             .next_due()
-            .filter(|_| room)
+            .filter(|_| room && !held)
             .map(|at| self.steady.instant(at));
+        let ledger = &mut self.ledger;
+        let next = async {
+            if held {
+                ledger.synced().await;
+                return Woke::Room;
+            }
+            Woke::Next(Box::new(ledger.next().await))
+        };
         tokio::select! {
             biased;
             () = drained => Woke::End,
@@ -227,7 +234,7 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
             landed = std::future::poll_fn(|cx| self.in_air.poll_landed(cx)) => Woke::Landed(Box::new(landed)),
             () = std::future::poll_fn(|cx| self.stack.poll_room(cx)), if wants_room => Woke::Room,
             () = sleep_until(due), if due.is_some() => Woke::Due,
-            delivery = self.ledger.next(), if reads => Woke::Next(Box::new(delivery)),
+            next = next, if reads => next,
         }
     }
 
@@ -451,28 +458,6 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
     }
 }
 
-/// Wall time that does not jump: where the clock stood when the worker began,
-/// moved on by tokio's monotonic clock.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Steady {
-    start: Timestamp,
-    base: Instant,
-}
-
-impl Steady {
-    pub(super) fn now(&self) -> Timestamp {
-        self.at(Instant::now())
-    }
-
-    fn at(&self, instant: Instant) -> Timestamp {
-        self.start.plus(instant - self.base)
-    }
-
-    fn instant(&self, at: Timestamp) -> Instant {
-        self.base + at.since(self.start)
-    }
-}
-
 /// What a worker does between two looks at its orders, at most.
 const AT_ONCE_MAX: usize = 64;
 
@@ -480,13 +465,6 @@ const AT_ONCE_MAX: usize = 64;
 fn next_number(turn: &Turn, delivery: &Delivery) -> u32 {
     let before = turn.tried.map_or(0, |tried| tried.attempts);
     before.max(delivery.attempts).saturating_add(1)
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
-    }
 }
 
 /// No verdict asks for more.

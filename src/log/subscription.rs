@@ -59,11 +59,18 @@ impl Subscription {
         &self.account.name
     }
 
-    /// Settlements of this destination that no sync covers yet: what a crash
-    /// would have delivered again. With 64 of them, [`Subscription::next`]
-    /// waits for the sync.
-    pub fn unsynced(&self) -> usize {
-        self.account.unsynced()
+    /// Whether as many settlements of this destination as a crash may forget
+    /// wait for a sync. Then [`Subscription::next`] waits for it, and what was
+    /// handed out before should not be tried either.
+    pub fn awaits_sync(&self) -> bool {
+        self.account.unsynced() >= UNSYNCED_SETTLEMENTS_MAX
+    }
+
+    /// Until a sync covered some of them. Cancel safe.
+    pub async fn synced(&self) {
+        while self.awaits_sync() {
+            self.account.wake.notified().await;
+        }
     }
 
     /// The next owed delivery that was not handed out since this subscription
@@ -117,7 +124,7 @@ impl Subscription {
 
     /// The next thing from memory, or what to do to get it there.
     fn look(&mut self) -> Look {
-        if self.account.unsynced() >= UNSYNCED_SETTLEMENTS_MAX {
+        if self.awaits_sync() {
             return Look::Wait;
         }
         loop {

@@ -107,7 +107,7 @@ impl Judge<'_> {
         let mut damaged = 0;
         for (to, events) in missing {
             let [_, _, dead, dropped] = self.answers.totals.get(&to).copied().unwrap_or_default();
-            let counted = dropped + self.unlettered(to, dead);
+            let counted = dropped + self.unlettered(to, dead, &yes);
             let beyond = (events.len() as u64).saturating_sub(counted);
             damaged += beyond;
             if damaged > rotten || (beyond > 0 && !self.damage_was_met()) {
@@ -133,32 +133,24 @@ impl Judge<'_> {
     }
 
     /// Copies that died without a letter, which only damage does.
-    fn unlettered(&self, to: usize, dead: u64) -> u64 {
+    fn unlettered(&self, to: usize, dead: u64, yes: &BTreeSet<Copy>) -> u64 {
         if self.damage() == 0 {
             return 0;
         }
-        dead.saturating_sub(self.letters(to) + self.letters_gone(to))
-    }
-
-    fn letters(&self, to: usize) -> u64 {
-        self.of_events(&self.answers.letters, to)
-    }
-
-    fn letters_gone(&self, to: usize) -> u64 {
-        self.of_events(&self.book.letters_gone, to)
+        let letters = |letters| self.of_deaths(letters, to, yes);
+        dead.saturating_sub(letters(&self.answers.letters) + letters(&self.book.letters_gone))
     }
 
     /// A letter is written first: one may be left of an event that nobody was
-    /// told of, and that is not there. It counts nowhere.
-    fn of_events(&self, letters: &BTreeMap<Copy, u64>, to: usize) -> u64 {
+    /// told of, and that is not there, or of an end that a crash forgot, after
+    /// which the copy was delivered. It counts nowhere.
+    fn of_deaths(&self, letters: &BTreeMap<Copy, u64>, to: usize, yes: &BTreeSet<Copy>) -> u64 {
         let is_there = |event: &str| {
             self.answers.places.contains_key(event) || self.book.acked.contains_key(event)
         };
-        letters
-            .iter()
-            .filter(|((event, at), _)| *at == to && is_there(event))
-            .map(|(_, count)| count)
-            .sum()
+        let died = |copy: &Copy| copy.1 == to && is_there(&copy.0) && !yes.contains(copy);
+        let of_them = letters.iter().filter(|(copy, _)| died(copy));
+        of_them.map(|(_, count)| count).sum()
     }
 
     /// P2, from inside and from outside.
@@ -246,7 +238,8 @@ impl Judge<'_> {
     /// may forget.
     fn nothing_comes_twice(&self) -> Result<(), String> {
         let mut taken: BTreeMap<(&str, usize), &Arrival> = BTreeMap::new();
-        let mut repeats: BTreeMap<(usize, usize), usize> = BTreeMap::new();
+        // By life and destination: copies, however often each was tried.
+        let mut repeats: BTreeMap<(usize, usize), BTreeSet<&str>> = BTreeMap::new();
         for arrival in self.arrivals {
             let copy = (arrival.event.as_str(), arrival.to);
             if self.excused(&arrival.event, arrival.to) {
@@ -273,9 +266,10 @@ impl Judge<'_> {
                         "{event} went to {to} again long after it had been taken"
                     ));
                 }
-                let count = repeats.entry((arrival.life, arrival.to)).or_default();
-                *count += 1;
-                if *count > FORGOTTEN_MAX + IN_AIR_MAX && !self.disk_was_unwell() {
+                let again = repeats.entry((arrival.life, arrival.to)).or_default();
+                again.insert(&arrival.event);
+                let count = again.len();
+                if count > FORGOTTEN_MAX + IN_AIR_MAX && !self.disk_was_unwell() {
                     return Err(format!("{count} copies went to {to} again after one crash"));
                 }
             }

@@ -21,12 +21,11 @@ import statistics
 import struct
 import subprocess
 import sys
-import tempfile
 import time
-import urllib.request
 from pathlib import Path
 
 from figures import keep
+from stage import Stage, get, leave_nothing_behind
 
 PORT = int(os.environ.get("HOOKFAN_PORT", "21400"))
 INGRESS, ADMIN, CONTROL, SINK = PORT, PORT + 1, PORT + 2, PORT + 3
@@ -94,75 +93,32 @@ breaker = {{ failures = 20, probe_every = "1s" }}
     return text
 
 
-def get(port: int, path: str) -> bytes:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
-        return answer.read()
-
-
-class Stage:
-    """The gateway, and the kit's sink and loads; all of it ends with the `with`."""
+class Endurance(Stage):
+    """The gateway, and the kit's sink and loads."""
 
     def __init__(self, binary: str, kit: str, max_disk: str, cgroup: str | None = None):
-        self.binary, self.kit, self.max_disk, self.cgroup = str(Path(binary).resolve()), Path(kit), max_disk, cgroup
-
-    def __enter__(self):
-        with contextlib.ExitStack() as self.stack:
-            self.begin()
-            self.stack = self.stack.pop_all()
-        return self
-
-    def begin(self) -> None:
-        self.path = Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix="hookfan-endure-")))
-        self.file = self.path / "routes.toml"
-        self.file.write_text(self.routes())
-        sink = [self.kit / "sink", "--control", str(CONTROL), "--dests", str(DESTINATIONS), "--base", str(SINK), "--reply", "ok"]
-        sink = self.start("taskset", "-c", KIT_CPU, *sink, stdout=subprocess.DEVNULL)
-        run = ["taskset", "-c", SERVER_CPU, self.binary, "run", "-c", str(self.file), "--log", "error"]
-        if self.cgroup:
-            run = ["sh", "-c", f'echo $$ > {self.cgroup}/cgroup.procs && exec "$@"', "sh", *run]
-        self.gateway = self.start(*run, stderr=self.stack.enter_context(open(self.path / "log", "w")))
-        self.until("a ready gateway", 20, lambda: get(ADMIN, "/readyz"))
-        self.until("a sink", 20, lambda: get(CONTROL, "/reset?run=1"))
-        if sink.poll() is not None or self.gateway.poll() is not None:
-            sys.exit(f"somebody else listens on a port from {PORT} on")
-
-    def __exit__(self, *_):
-        self.stack.close()
+        super().__init__(binary, ADMIN)
+        self.kit, self.max_disk, self.cgroup = Path(kit).resolve(), max_disk, cgroup
 
     def routes(self, patience: str = "5s") -> str:
         return routes(self.path / "data", self.max_disk, patience)
 
-    def start(self, *command, **more) -> subprocess.Popen:
-        process = subprocess.Popen(list(map(str, command)), cwd=self.path, **more)
-        self.stack.callback(self.end, process)
-        return process
+    def under(self) -> list:
+        into = ["sh", "-c", f'echo $$ > {self.cgroup}/cgroup.procs && exec "$@"', "sh"] if self.cgroup else []
+        return [*into, "taskset", "-c", SERVER_CPU]
 
-    def end(self, process: subprocess.Popen) -> None:
-        process.terminate()
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-    def until(self, what: str, seconds: float, done) -> None:
-        over = time.monotonic() + seconds
-        while True:
-            with contextlib.suppress(OSError):
-                if done() is not False:
-                    return
-            if time.monotonic() > over:
-                sys.exit(f"{what}: not within {seconds:.0f} s")
-            time.sleep(0.1)
+    def begin(self) -> None:
+        sink = [self.kit / "sink", "--control", CONTROL, "--dests", DESTINATIONS, "--base", SINK, "--reply", "ok"]
+        sink = self.start("taskset", "-c", KIT_CPU, *sink, stdout=subprocess.DEVNULL)
+        super().begin()
+        self.until("a sink", 20, lambda: get(CONTROL, "/reset?run=1"))
+        if sink.poll() is not None:
+            sys.exit(f"somebody else listens on a port from {CONTROL} on")
 
     def load(self, run: int, acks: str, **options) -> subprocess.Popen:
         words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
         command = ["taskset", "-c", KIT_CPU, self.kit / "load", "--url", WEBHOOK, "--run", run, "--warm", "0", "--acks", self.path / acks]
         return self.start(*command, *words, stdout=subprocess.PIPE, text=True)
-
-    def resident(self) -> float:
-        status = Path(f"/proc/{self.gateway.pid}/status").read_text()
-        return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
 
     def descriptors(self) -> tuple[int, int]:
         """Files and the like, and sockets."""
@@ -185,7 +141,7 @@ class Stage:
         return json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
 
 
-def soak(stage: Stage, minutes: float) -> dict:
+def soak(stage: Endurance, minutes: float) -> dict:
     """Whole rounds; each ends calm, and what it ends with is compared."""
     seconds = sum(each for _, each in ROUND)
     rounds = max(3, round(minutes * 60 / seconds))
@@ -268,7 +224,7 @@ def refused_ms(acks: Path) -> list[float]:
     return sorted((answered - due) / 1e6 for _, due, answered, _, _, status in record.iter_unpack(acks.read_bytes()) if status == 503)
 
 
-def crowded(stage: Stage, seconds: int) -> dict:
+def crowded(stage: Endurance, seconds: int) -> dict:
     first = json.loads(stage.load(1, "acks1", conns=CROWDED_CONNECTIONS, rooms=4 * CROWDED_CONNECTIONS, secs=15).communicate(timeout=60)[0])
     stage.until("the first load delivered", 120, lambda: stage.pending() == 0)
     get(CONTROL, "/reset?run=2")
@@ -300,14 +256,13 @@ def crowded(stage: Stage, seconds: int) -> dict:
 
 def main(binary: str, kit: str, verb: str, much: str = "") -> None:
     began = time.time()
-    # What was started is ended.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    leave_nothing_behind()
     with contextlib.ExitStack() as stack:
         if verb == "crowded":
             folder = stack.enter_context(cgroup())
-            figures = crowded(stack.enter_context(Stage(binary, kit, CROWDED_DISK, str(folder))), int(much or 600))
+            figures = crowded(stack.enter_context(Endurance(binary, kit, CROWDED_DISK, str(folder))), int(much or 600))
         else:
-            figures = soak(stack.enter_context(Stage(binary, kit, SOAK_DISK)), float(much or 60))
+            figures = soak(stack.enter_context(Endurance(binary, kit, SOAK_DISK)), float(much or 60))
     keep(verb, figures, time.time() - began, "release")
 
 

@@ -15,16 +15,14 @@ import json
 import os
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from pathlib import Path
 
 from figures import keep
+from stage import Stage, get, leave_nothing_behind
 
 PORT = int(os.environ.get("HOOKFAN_PORT", "21300"))
 DIRECT, ADMIN, NGINX, HAPROXY = range(PORT, PORT + 4)
@@ -53,57 +51,26 @@ SOUND = ("length '5 '", "upgrade", "connection hides the length")
 SECOND = b"POST /hooks/evil HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}"
 
 
-class Stage:
-    """A gateway in a folder of its own, and whatever else was started beside it."""
+class Open(Stage):
+    """A gateway that anybody may post to."""
 
     def __init__(self, binary: str):
-        self.folder = tempfile.TemporaryDirectory()
-        self.path = Path(self.folder.name)
-        (self.path / "routes.toml").write_text(ROUTES)
-        self.started = []
-        self.gateway = self.start(binary, "run", "-c", "routes.toml", "--log", "error")
-        self.wait(ADMIN)
+        super().__init__(binary, ADMIN)
 
-    def start(self, *command: str, **more) -> subprocess.Popen:
-        process = subprocess.Popen(command, cwd=self.path, start_new_session=True, **more)
-        self.started.append(process)
-        return process
+    def routes(self) -> str:
+        return ROUTES
 
-    def wait(self, port: int) -> None:
-        for _ in range(400):
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                return
-            except OSError:
-                time.sleep(0.05)
-        sys.exit(f"nobody listens on {port}")
-
-    def resident(self) -> float:
-        status = Path(f"/proc/{self.gateway.pid}/status").read_text()
-        return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
+    def listening(self, port: int) -> None:
+        self.until(f"somebody who listens on {port}", 20, lambda: socket.create_connection(("127.0.0.1", port), 1).close())
 
     def metric(self, name: str) -> int:
         """The sum of its series."""
-        connection = http.client.HTTPConnection("127.0.0.1", ADMIN)
-        connection.request("GET", "/metrics")
-        text = connection.getresponse().read().decode()
-        connection.close()
+        text = get(ADMIN, "/metrics").decode()
         return sum(map(int, re.findall(rf"^{name}(?:\{{.*\}})? (\d+)", text, re.MULTILINE)))
 
     def answers(self) -> int:
         """Requests it has answered, whatever the answer."""
         return self.metric("hookfan_webhooks_total")
-
-    def end(self) -> None:
-        for process in reversed(self.started):
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGTERM)
-        for process in self.started:
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-        self.folder.cleanup()
 
 
 class Sender(threading.Thread):
@@ -135,7 +102,7 @@ class Sender(threading.Thread):
         return sorted(self.took)[len(self.took) * 99 // 100] * 1000
 
 
-def slow(stage: Stage, connections: int, seconds: int) -> dict:
+def slow(stage: Open, connections: int, seconds: int) -> dict:
     url = f"http://127.0.0.1:{DIRECT}/hooks/open"
     modes = {
         "slow heads": ["-H", "-i", "1", "-x", "24"],
@@ -244,7 +211,7 @@ def statuses(back: bytes) -> list[int]:
     return [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d{3})", back) if status != b"100"]
 
 
-def proxies(stage: Stage) -> dict[str, tuple[int, callable]]:
+def proxies(stage: Open) -> dict[str, tuple[int, callable]]:
     (stage.path / "nginx.conf").write_text(f"""
 daemon off; pid nginx.pid; error_log nginx.err; worker_processes 1;
 events {{ worker_connections 256; }}
@@ -277,7 +244,7 @@ backend b
     log = (stage.path / "haproxy.log").open("w")
     stage.start(shutil.which("haproxy") or "/usr/sbin/haproxy", "-f", "haproxy.cfg", stdout=log)
     for port in (NGINX, HAPROXY):
-        stage.wait(port)
+        stage.listening(port)
 
     def passed_by_nginx() -> int:
         lines = (stage.path / "up.log").read_text().splitlines()
@@ -290,7 +257,7 @@ backend b
     return {"nginx": (NGINX, passed_by_nginx), "haproxy": (HAPROXY, passed_by_haproxy)}
 
 
-def smuggling(stage: Stage) -> dict:
+def smuggling(stage: Open) -> dict:
     probes = heads()
     taken, second = [], []
     for name, probe in probes.items():
@@ -331,12 +298,11 @@ def main(binary: str, what: str, *numbers: str) -> None:
 
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    began, stage = time.time(), Stage(str(Path(binary).resolve()))
-    try:
+    leave_nothing_behind()
+    began = time.time()
+    with Open(binary) as stage:
         connections, seconds = [*map(int, numbers), *[2000, 100][len(numbers) :]]
         figures = slow(stage, connections, seconds) if what == "slow" else smuggling(stage)
-    finally:
-        stage.end()
     name = "slowhttptest" if what == "slow" else "smuggling"
     print(json.dumps({name: figures}))
     keep(name, figures, time.time() - began, "release" if "release" in binary else "debug")

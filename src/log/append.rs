@@ -138,7 +138,7 @@ impl Writer {
     fn draw(&mut self, fresh: Vec<Fresh>, origin: Origin, now: Timestamp) -> Result<(), Broken> {
         let entries: Vec<Vec<OwedEntry>> = fresh.iter().map(|fresh| self.entries(fresh)).collect();
         self.put_new_names()?;
-        let group = fresh.get(1).map(|_second| self.frame.open_group());
+        let group = (fresh.len() > 1).then(|| self.frame.open_group());
         for (fresh, mut entries) in fresh.into_iter().zip(entries) {
             let at = self.frame.here();
             for (entry, (account, owed)) in entries.iter_mut().zip(&fresh.copies) {

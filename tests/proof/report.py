@@ -12,6 +12,7 @@ the command. A row without figures says that it was not run.
 """
 
 import json
+import re
 import sys
 import time
 from pathlib import Path
@@ -19,6 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 FIGURES = ROOT / "docs" / "proof.json"
 PAGE = ROOT / "docs" / "proof.md"
+PROMISES = ROOT / "docs" / "guarantees.md"
 
 # id, promises, what is done, command
 ROWS = [
@@ -60,8 +62,8 @@ HEAD = """# Proof
 
 What was done to the gateway to make it break a promise, and what was found. The promises stand in
 [guarantees.md](guarantees.md), with the tests of `make test` that hold each; here are the long forms,
-too long for every change. This page is made by `make proof-report` from the files that the runs
-wrote: no figure in it was typed.
+too long for every change. This page is made by `make proof-report` from that page and the files that
+the runs wrote: no figure in it was typed.
 
 Every run fails, and leaves no figures, when anything acknowledged is lost, a promise is broken or the
 run itself was void (as when too few power cuts tore anything). Most have a short form in `make test`.
@@ -107,8 +109,20 @@ def lasted(seconds: int) -> str:
     return f"{seconds // 60} min"
 
 
+def held(known: dict) -> list[str]:
+    """What holds each, as the guarantees name it, and what was run for it."""
+    lines = ["| promise | tests of `make test` | long forms |\n| --- | --- | --- |"]
+    for number, title, text in re.findall(r"^## (\d)\. (.*)\n((?:(?!## ).*\n)*)", PROMISES.read_text(), re.MULTILINE):
+        tests = re.findall(r"`(\w+)`", text.partition("*Held by*")[2])
+        if not tests:
+            sys.exit(f"{PROMISES}: nothing holds promise {number}")
+        runs = [f"[{name}](#{name})" for name, of, *_ in ROWS if number in of.split() and name in known]
+        lines.append(f"| {number}. {title} | {'<br>'.join(f'`{test}`' for test in tests)} | {' '.join(runs)} |")
+    return [*lines, ""]
+
+
 def page(known: dict) -> str:
-    lines = [HEAD]
+    lines = [HEAD, *held(known)]
     missing = []
     for name, promises, what, command in ROWS:
         one = known.get(name)

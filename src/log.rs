@@ -89,6 +89,8 @@ pub struct Settings {
     /// How long a settled event stays replayable.
     pub retain: Duration,
     pub retain_dead: Duration,
+    /// How many dead letters are kept at most: memory holds a line for each.
+    pub dead_letters_max: u64,
     /// Bytes that the whole folder may take.
     pub max_disk: u64,
     /// Bytes of the file system that events leave free.

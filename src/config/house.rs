@@ -352,6 +352,7 @@ fn default_settings(data_dir: PathBuf) -> Settings {
         data_dir,
         retain: hours(24),
         retain_dead: hours(30 * 24),
+        dead_letters_max: 500_000,
         max_disk: 10 << 30,
         min_free: 1 << 30,
         dedupe: hours(72),
@@ -404,6 +405,9 @@ fn settings(fields: &mut Fields<'_, '_>, data_dir: PathBuf) -> Settings {
     Settings {
         retain: duration(fields, "retain", default.retain),
         retain_dead: duration(fields, "retain_dead", default.retain_dead),
+        dead_letters_max: fields
+            .count("max_dead_letters", 1)
+            .map_or(default.dead_letters_max, |at| at.value),
         max_disk: disk,
         min_free: fields
             .size("min_free")

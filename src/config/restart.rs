@@ -15,6 +15,10 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("server.data_dir", was.data_dir != is.data_dir),
         ("log.retain", was.retain != is.retain),
         ("log.retain_dead", was.retain_dead != is.retain_dead),
+        (
+            "log.max_dead_letters",
+            was.dead_letters_max != is.dead_letters_max,
+        ),
         ("log.max_disk", was.max_disk != is.max_disk),
         ("log.min_free", was.min_free != is.min_free),
         ("log.dedupe", was.dedupe != is.dedupe),

@@ -16,12 +16,16 @@ pub(super) use super::listed::{Doubt, Looked, Span};
 use super::record::{Frame, In, Tag};
 use super::segment::{self, FIRST, FORMAT, Header, LogId, Segment, write_zeros};
 use super::walk::Met;
-use super::{Filter, lock};
+use super::{Filter, Settings, lock};
 use crate::clock::Timestamp;
 use crate::event::{DestinationName, Offset};
 
 /// How far the zeroed runway goes on at once.
 const STEP_BYTES: u64 = 64 * 1024;
+
+/// A segment holds at most this part of the letters that there may be: the
+/// oldest go a segment at a time.
+const SHED_PARTS: u64 = 8;
 
 /// Letters that one look at the list looks at.
 const LOOKS_MAX: usize = 8192;
@@ -41,6 +45,7 @@ pub(super) struct DeadLog {
     folder: PathBuf,
     log: LogId,
     segment_bytes: u64,
+    letters_max: u64,
     index: Mutex<Index>,
     active: Mutex<Active>,
 }
@@ -69,8 +74,9 @@ impl DeadLog {
         disk: &Arc<dyn Disk>,
         folder: &Path,
         log: LogId,
-        segment_bytes: u64,
+        settings: &Settings,
     ) -> io::Result<(Self, Loaded)> {
+        let letters_max = settings.dead_letters_max;
         let mut index = Index::default();
         let mut loaded = Loaded::default();
         let mut ids: Vec<u32> = disk
@@ -87,6 +93,7 @@ impl DeadLog {
                 segment.file.write_again(last.start, last.end)?;
                 segment.file.file.sync_data()?;
             }
+            index.shed(u64::MAX, letters_max, Some(*id));
         }
         let active = Active {
             next: ids.last().map_or(1, |id| id + 1),
@@ -96,7 +103,8 @@ impl DeadLog {
             disk: Arc::clone(disk),
             folder: folder.to_owned(),
             log,
-            segment_bytes,
+            segment_bytes: settings.segment_bytes,
+            letters_max,
             index: Mutex::new(index),
             active: Mutex::new(active),
         };
@@ -206,9 +214,13 @@ impl DeadLog {
             letters.iter().map(|letter| letter.write(frame)).collect()
         };
         let places = self.write(now, true, draw)?;
+        let active = places.last().map(|at| at.segment());
         let mut index = lock(&self.index);
         for (at, letter) in places.into_iter().zip(letters) {
             index.add(at, &letter.card());
+        }
+        if index.total() > self.letters_max {
+            index.shed(u64::MAX, self.letters_max, active);
         }
         Ok(())
     }
@@ -276,7 +288,9 @@ impl DeadLog {
     /// of it is promised.
     fn current(&self, active: &mut Active, now: Timestamp) -> Result<Arc<Segment>, DeadError> {
         let usable = |file: &&Arc<Segment>| {
-            active.reserved > 0 || u64::from(file.end().position()) < self.segment_bytes
+            let has_room = u64::from(file.end().position()) < self.segment_bytes
+                && lock(&self.index).live(file.id) < self.letters_max.div_ceil(SHED_PARTS);
+            active.reserved > 0 || has_room
         };
         if let Some(file) = active.segment.as_ref().filter(usable) {
             return Ok(Arc::clone(file));
@@ -354,7 +368,7 @@ impl DeadLog {
 
     /// Forgets letters older than `retain`, then the oldest beyond `bytes_max`,
     /// and removes segments without live ones. Says how many segments went, and
-    /// how many letters before their time.
+    /// how many letters before their time since it was asked last.
     pub(super) fn expire(
         &self,
         now: Timestamp,
@@ -367,7 +381,8 @@ impl DeadLog {
             .map(|segment| segment.id);
         let mut index = lock(&self.index);
         index.forget(|at| at.plus(retain) <= now);
-        let shed = index.shed(bytes_max, active);
+        index.shed(bytes_max, self.letters_max, active);
+        let shed = index.shed_so_far();
         let mut removed = 0;
         let ids: Vec<u32> = index.segments.keys().copied().collect();
         for id in ids {

@@ -47,6 +47,8 @@ pub(super) struct Index {
     pub(super) segments: BTreeMap<u32, DeadSegment>,
     /// No letter is older than this.
     oldest: Option<Timestamp>,
+    /// Letters that went before their time, and nobody was told of.
+    shed: u64,
 }
 
 /// One letter; its words are numbers.
@@ -204,8 +206,8 @@ impl Index {
     }
 
     /// Takes off the oldest segments' letters until the rest is within
-    /// `bytes_max`; the segment being written stays. Says how many went.
-    pub(super) fn shed(&mut self, bytes_max: u64, active: Option<u32>) -> u64 {
+    /// `bytes_max` and `letters_max`; the segment being written stays.
+    pub(super) fn shed(&mut self, bytes_max: u64, letters_max: u64, active: Option<u32>) {
         let length = |segment: &DeadSegment| segment.file.length.load(Ordering::Relaxed);
         let sizes: Vec<(u32, u64)> = self
             .segments
@@ -213,20 +215,29 @@ impl Index {
             .map(|(id, s)| (*id, length(s)))
             .collect();
         let mut bytes: u64 = sizes.iter().map(|(_, size)| size).sum();
-        let mut shed = 0;
         for (id, size) in sizes {
-            if bytes <= bytes_max || Some(id) == active {
+            let fits = bytes <= bytes_max && self.total() <= letters_max;
+            if fits || Some(id) == active {
                 break;
             }
             bytes -= size;
             let old = self.rows.range(Offset::new(id, 0)..Offset::new(id + 1, 0));
             let old: Vec<Offset> = old.map(|(at, _)| *at).collect();
-            shed += old
-                .into_iter()
-                .map(|at| u64::from(self.remove(at)))
-                .sum::<u64>();
+            self.shed += old.len() as u64;
+            for at in old {
+                self.remove(at);
+            }
         }
-        shed
+    }
+
+    /// How many went by that since this was asked last.
+    pub(super) fn shed_so_far(&mut self) -> u64 {
+        std::mem::take(&mut self.shed)
+    }
+
+    /// Letters of a segment that are listed.
+    pub(super) fn live(&self, segment: u32) -> u64 {
+        self.segments.get(&segment).map_or(0, |found| found.live)
     }
 
     pub(super) fn remove(&mut self, at: Offset) -> bool {

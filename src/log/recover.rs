@@ -113,7 +113,7 @@ pub(super) fn open(
         fold.segment(&*disk, candidate)?;
     }
     fold.bury_the_missing();
-    let (dead, loaded) = DeadLog::load(&disk, &root.join("dead"), log, settings.segment_bytes)
+    let (dead, loaded) = DeadLog::load(&disk, &root.join("dead"), log, &settings)
         .map_err(failed(&root.join("dead")))?;
     fold.recovery.quarantined += loaded.quarantined;
     fold.recovery.quarantined_bytes += loaded.quarantined_bytes;

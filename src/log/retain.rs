@@ -119,7 +119,8 @@ impl Writer {
             tracing::warn!(
                 letters = shed,
                 bytes_max = dead_max,
-                "the oldest dead letters went before log.retain_dead: raise log.max_disk to keep more"
+                letters_max = settings.dead_letters_max,
+                "the oldest dead letters went before log.retain_dead: raise log.max_disk or log.max_dead_letters to keep more"
             );
         }
         if segments > 0 {

@@ -45,6 +45,7 @@ impl House {
             data_dir: PathBuf::from("/data"),
             retain: Duration::from_secs(24 * 3600),
             retain_dead: Duration::from_secs(30 * 24 * 3600),
+            dead_letters_max: 1_000_000,
             max_disk: 1 << 40,
             min_free: 0,
             dedupe: Duration::from_secs(72 * 3600),

@@ -339,6 +339,7 @@ fn open(data: &Path) -> Result<Log, hookfan::log::OpenError> {
         data_dir: data.to_owned(),
         retain: std::time::Duration::from_secs(3600),
         retain_dead: std::time::Duration::from_secs(3600),
+        dead_letters_max: 1000,
         max_disk: 1 << 40,
         min_free: 0,
         dedupe: std::time::Duration::from_secs(3600),

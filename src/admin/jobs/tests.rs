@@ -19,6 +19,7 @@ fn house(folder: &Path) -> House {
         data_dir: folder.to_owned(),
         retain: DAY,
         retain_dead: 30 * DAY,
+        dead_letters_max: 1_000_000,
         max_disk: 1 << 40,
         min_free: 0,
         dedupe: 3 * DAY,

@@ -205,6 +205,12 @@ const LIMITS: &[Key] = &[
 const LOG: &[Key] = &[
     Key::new("retain", Shape::Duration, "Delivered events stay replayable for this long.").or("\"24h\""),
     Key::new("retain_dead", Shape::Duration, "Dead letters wait for an operator for this long.").or("\"30d\""),
+    Key::new(
+        "max_dead_letters",
+        Shape::Count(1, u64::MAX),
+        "How many dead letters are kept, each in 150 bytes of memory; beyond it the oldest go.",
+    )
+    .or("500000"),
     Key::new("max_disk", Shape::Size, "The data folder never grows beyond this; beyond it 503.").or("\"10GiB\""),
     Key::new("min_free", Shape::Size, "With less free space than this, 503.").or("\"1GiB\""),
     Key::new("dedupe", Shape::Duration, "A resend within this long is recognised by the vendor's id.").or("\"72h\""),

@@ -243,6 +243,47 @@ async fn dead_letters_take_at_most_their_share_of_the_disk() {
     log.close().await;
 }
 
+/// Each is a line in memory: a destination that refuses everything must not
+/// use that up either.
+#[tokio::test]
+async fn dead_letters_are_no_more_than_may_be_and_the_newest_stay() {
+    let mut house = House::new();
+    house.settings.dead_letters_max = 80;
+    let log = house.open();
+    let mut a = log.subscribe(&name("a"));
+    for n in 0..300 {
+        put(&log, n, &["a"]).await;
+        let at = next(&mut a).await.stored.offset;
+        a.settle(at, Settlement::Dead(Reason::Refused), None, "no");
+        until(|| log.totals()[&name("a")].dead == n + 1).await;
+        let letters = log.totals()[&name("a")].dead_letters;
+        assert!(
+            letters <= 80 && letters + 10 > (n + 1).min(80),
+            "{letters} of {n}"
+        );
+    }
+    drop(a);
+    log.close().await;
+    let ids = |letters: Vec<DeadLetter>| {
+        letters
+            .into_iter()
+            .map(|letter| letter.event)
+            .collect::<Vec<_>>()
+    };
+    for max in [80, 80, 20] {
+        house.settings.dead_letters_max = max;
+        let log = house.open();
+        let listed = ids(log.dead(Filter::default(), None, 300).await.unwrap());
+        let newest: Vec<_> = (300 - listed.len() as u64..300)
+            .map(|n| event(n).id)
+            .collect();
+        assert_eq!(listed, newest);
+        assert!(listed.len() as u64 <= max && listed.len() as u64 + 10 > max);
+        assert_eq!(totals(&log, "a"), [300, 0, 300, 0, 0], "nothing decreases");
+        log.close().await;
+    }
+}
+
 #[tokio::test]
 async fn a_webhook_larger_than_a_segment_is_taken_whole() {
     let mut house = House::with_segments(1 << 13);

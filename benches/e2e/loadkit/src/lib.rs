@@ -71,7 +71,9 @@ pub struct Ack {
     pub kseq: u32,
     /// HTTP status; 0 = outcome unknown (connection broke before an answer)
     pub status: u16,
-    pub _pad: [u16; 3],
+    pub _pad: u16,
+    /// Microseconds from when it was due until it was sent: the open loop may be behind.
+    pub late_us: u32,
 }
 pub const ACK_LEN: usize = std::mem::size_of::<Ack>();
 

@@ -96,7 +96,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 key: 0,
                 kseq: 0,
                 status: 0,
-                _pad: [0; 3],
+                _pad: 0,
+                late_us: 0,
             },
             turn: 0,
             want_write: false,
@@ -283,7 +284,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     key: tok.key,
                     kseq: tok.kseq,
                     status: 0,
-                    _pad: [0; 3],
+                    _pad: 0,
+                    late_us: u32::try_from(now_ns().saturating_sub(t_int) / 1000)
+                        .unwrap_or(u32::MAX),
                 };
                 c.st = St::Busy;
                 seq += 1;

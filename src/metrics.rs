@@ -51,6 +51,7 @@ pub struct Metrics {
     pub breaker_open: IntGaugeVec,
     pub paused: IntGaugeVec,
     pub dead_letters: IntGaugeVec,
+    pub dead_letters_shed_total: IntCounterVec,
     pub loops_stopped_total: IntCounterVec,
     pub late_deliveries_total: IntCounterVec,
     pub stuck_passed_total: IntCounterVec,
@@ -230,6 +231,11 @@ impl Metrics {
             ),
             paused: gauge("paused", "1 while paused.", &["destination"]),
             dead_letters: gauge("dead_letters", "Dead letters kept now.", &["destination"]),
+            dead_letters_shed_total: counter(
+                "dead_letters_shed_total",
+                "Dead letters that went before their time: there were too many.",
+                &[],
+            ),
             loops_stopped_total: counter(
                 "loops_stopped_total",
                 "Copies stopped because they went in a circle.",
@@ -287,10 +293,12 @@ impl Metrics {
             .with_label_values(&[env!("CARGO_PKG_VERSION")])
             .set(1);
         // A rate needs a zero to start from, so that the first one counts.
-        metrics
-            .log_quarantined_total
-            .with_label_values::<&str>(&[])
-            .inc_by(0);
+        for found in [
+            &metrics.log_quarantined_total,
+            &metrics.dead_letters_shed_total,
+        ] {
+            found.with_label_values::<&str>(&[]).inc_by(0);
+        }
         for why in REFUSED_WHY {
             metrics
                 .connections_refused_total

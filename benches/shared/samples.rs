@@ -141,6 +141,7 @@ pub(crate) fn open(folder: &Path) -> Log {
         // Nothing is kept for long, or a bench would fill the disk.
         retain: Duration::ZERO,
         retain_dead: Duration::ZERO,
+        dead_letters_max: 1_000_000,
         max_disk: 2 << 30,
         min_free: 0,
         dedupe: Duration::ZERO,

@@ -116,6 +116,8 @@ impl Writer {
             .dead
             .expire(now, settings.retain_dead, dead_max)?;
         if shed > 0 {
+            let counter = &self.shared.metrics.dead_letters_shed_total;
+            counter.with_label_values::<&str>(&[]).inc_by(shed);
             tracing::warn!(
                 letters = shed,
                 bytes_max = dead_max,

@@ -28,11 +28,14 @@ def head(results):
     quick = ("\n**This is a quick run, to show the machinery: short windows, one run, fewer events. "
              "No figure here should be quoted.**\n") if results["quick"] else ""
     runs = f"{len(results['runs'])} runs" if len(results["runs"]) > 1 else "one run"
+    if results["options"].get("waiting_runs", len(results["runs"])) < len(results["runs"]):
+        runs += f", but for what waits: {results['options']['waiting_runs']} of them had that"
     return f"""# Performance
 
 For whoever wants to know what hookfan costs, and whether a change made it dearer. Written by
 `make bench-report` from what `make bench` measured; no figure is typed by hand. Read ratios, not
-times: each ratio is taken within one run, on one machine; shown is the median of {runs}.
+times: each ratio is taken within one run, on one machine.
+Shown is the median of {runs}.
 {quick}"""
 
 

@@ -125,7 +125,7 @@ def options():
     ap.add_argument("--rate", type=float, default=200, help="events/s of the latency scenario")
     ap.add_argument("--drain", type=float, default=150, help="longest wait for copies, in seconds")
     ap.add_argument("--waiting", type=int, default=5_000_000, help="events that wait for paused destinations")
-    ap.add_argument("--waiting-runs", type=int, default=3, help="runs with that scenario: with all that wait it takes ten minutes")
+    ap.add_argument("--waiting-runs", type=int, help="runs with that scenario, which takes ten minutes; default: all")
     ap.add_argument("--conversations", type=int, default=100_000, help="active ones, of the scenario rooms_many")
     ap.add_argument("--idle", type=float, default=30, help="seconds of doing nothing")
     ap.add_argument("--starts", type=int, default=11)
@@ -144,6 +144,7 @@ def options():
         ap.set_defaults(**QUICK)
     cfg = ap.parse_args()
     cfg.here, cfg.bin = HERE, Path(cfg.bin).resolve()
+    cfg.waiting_runs = cfg.runs if cfg.waiting_runs is None else cfg.waiting_runs
     if not cfg.report:
         cfg.out = Path(cfg.out or tempfile.mkdtemp(prefix="bench-")).resolve()
         cfg.out.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,7 @@
 //!
 //! Our own, because whoever makes a request drives its connection: no task, no
 //! channel and no wake-up stands between an attempt and its socket. What idles
-//! is looked at when it is wanted again; one look-out for all of a destination's
+//! is looked at when it is used again; one look-out for all of a destination's
 //! connections closes what nobody wanted for a while.
 
 use std::fmt;
@@ -10,17 +10,16 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::Either;
 use http::uri::{Authority, Scheme};
 use http::{Response, Uri};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::client::conn::http1;
+use hyper::client::conn::{TrySendError, http1};
 use hyper::rt;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -34,7 +33,10 @@ mod tests;
 
 /// All connections of one destination. Clones share them.
 #[derive(Clone, Debug)]
-pub(super) struct Pool {
+pub(super) struct Pool(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
     connector: Connector,
     builder: http1::Builder,
     idle: Arc<Idle>,
@@ -89,35 +91,45 @@ impl Pool {
             lines_max,
             lines: Mutex::default(),
         };
-        Self {
+        Self(Arc::new(Shared {
             connector,
             builder,
             idle: Arc::new(idle),
-        }
+        }))
     }
 
-    /// The head of the answer to a request with an absolute URL.
+    /// The head of the answer to a request with an absolute URL. Nothing is done
+    /// before it is polled: whoever has many to make makes them one by one, and
+    /// then they leave one by one.
     pub(super) fn ask(
         &self,
         mut request: Sent,
     ) -> impl Future<Output = Result<Head, Failed>> + Send + use<> {
-        let uri = std::mem::take(request.uri_mut());
-        if let Some(path) = uri.path_and_query() {
-            *request.uri_mut() = Uri::from(path.clone());
-        }
-        match self.idle.take(&uri) {
-            Some(line) => Either::Left(line.ask(request, Arc::clone(&self.idle))),
-            // Boxed: connecting is rare, and its state is large.
-            None => {
-                let pool = self.clone();
-                Either::Right(Box::pin(async move {
-                    let line = pool.connect(&uri).await?;
-                    line.ask(request, pool.idle).await
-                }))
+        let Self(shared) = self.clone();
+        async move {
+            let uri = std::mem::take(request.uri_mut());
+            if let Some(path) = uri.path_and_query() {
+                *request.uri_mut() = Uri::from(path.clone());
             }
+            while let Some(line) = shared.idle.take(&uri) {
+                match line.ask(request, &shared.idle).await {
+                    Ok(head) => return Ok(head),
+                    // The other side has closed it meanwhile, and nobody was told.
+                    Err(mut ended) => match ended.take_message() {
+                        Some(unsent) => request = unsent,
+                        None => return Err(ended.into_error().into()),
+                    },
+                }
+            }
+            // Boxed: connecting is rare, and its state is large.
+            let line = Box::pin(shared.connect(&uri)).await?;
+            let asked = line.ask(request, &shared.idle).await;
+            asked.map_err(|ended| ended.into_error().into())
         }
     }
+}
 
+impl Shared {
     async fn connect(&self, uri: &Uri) -> Result<Line, Failed> {
         let to = Host::of(uri).ok_or(Unreached::NoHost)?;
         let stream = self.connector.clone().call(uri.clone()).await?;
@@ -138,22 +150,15 @@ impl Pool {
 }
 
 impl Line {
-    /// The request is hyper's at once, so that what is awaited need not hold it.
-    fn ask(
-        mut self,
-        request: Sent,
-        home: Arc<Idle>,
-    ) -> impl Future<Output = Result<Head, Failed>> + Send {
-        let answer = self.sender.send_request(request);
-        async move {
-            let mut answer = pin!(answer);
-            let head = std::future::poll_fn(|cx| {
-                self.drive(cx);
-                answer.as_mut().poll(cx)
-            });
-            let head = head.await?;
-            Ok(self.answered(head, home))
-        }
+    /// The head of the answer; or the request again, if none of it was sent.
+    async fn ask(mut self, request: Sent, home: &Arc<Idle>) -> Result<Head, TrySendError<Sent>> {
+        let mut answer = pin!(self.sender.try_send_request(request));
+        let head = std::future::poll_fn(|cx| {
+            self.drive(cx);
+            answer.as_mut().poll(cx)
+        });
+        let head = head.await?;
+        Ok(self.answered(head, Arc::clone(home)))
     }
 
     fn answered(self, head: Response<Incoming>, home: Arc<Idle>) -> Head {
@@ -268,20 +273,11 @@ impl fmt::Debug for Line {
 }
 
 impl Idle {
-    /// A connection to this host that is still open, as far as can be seen.
+    /// A connection to this host that was open when it was last looked at.
     fn take(&self, uri: &Uri) -> Option<Line> {
-        loop {
-            let mut line = {
-                let idle = &mut self.lock().idle;
-                let at = idle.iter().rposition(|line| line.to.is_that_of(uri))?;
-                idle.remove(at)
-            };
-            // Has the other side closed it meanwhile? Nobody was told.
-            line.drive(&mut Context::from_waker(Waker::noop()));
-            if line.is_ready() {
-                return Some(line);
-            }
-        }
+        let idle = &mut self.lock().idle;
+        let at = idle.iter().rposition(|line| line.to.is_that_of(uri))?;
+        Some(idle.remove(at))
     }
 
     fn put(self: &Arc<Self>, mut line: Line) {

@@ -1,6 +1,7 @@
 //! Attempts in the air: polled by the worker that started them, so that an
 //! attempt is no task, and a panic in one is that one's misfortune.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -14,7 +15,13 @@ use super::attempt::Answer;
 use super::stack::Answering;
 
 /// What was started with an `F` that says what it was.
-pub(super) struct InAir<F>(FuturesUnordered<Attempt<F>>);
+pub(super) struct InAir<F> {
+    attempts: FuturesUnordered<Attempt<F>>,
+    /// Ended, and not judged yet. Many land before the first is judged: reading
+    /// answers and judging them are more code together than a processor keeps
+    /// at hand, and by turns each would push the other out.
+    landed: VecDeque<Landed<F>>,
+}
 
 /// An attempt that ended.
 pub(super) struct Landed<F> {
@@ -35,37 +42,51 @@ struct Attempt<F> {
 
 impl<F: Unpin> InAir<F> {
     pub(super) fn new() -> Self {
-        Self(FuturesUnordered::new())
+        Self {
+            attempts: FuturesUnordered::new(),
+            landed: VecDeque::new(),
+        }
     }
 
+    /// What was started and has not been judged.
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.attempts.len() + self.landed.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.len() == 0
     }
 
     pub(super) fn start(&self, flight: F, answer: Answering, started: Instant) {
-        self.0.push(Attempt {
+        self.attempts.push(Attempt {
             flight: Some(flight),
             answer,
             started,
         });
     }
 
-    /// The next that has ended. Never ready while there is none in the air.
-    pub(super) fn poll_landed(&mut self, cx: &mut Context<'_>) -> Poll<Landed<F>> {
-        match Pin::new(&mut self.0).poll_next(cx) {
-            Poll::Ready(Some(Some(landed))) => Poll::Ready(landed),
-            // One that landed before: there is nothing of it any more.
-            Poll::Ready(Some(None) | None) | Poll::Pending => Poll::Pending,
+    /// Ready when one has landed that nobody took yet.
+    pub(super) fn poll_landed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.landed.len() < AT_ONCE_MAX
+            // One that landed before comes as `None`: there is nothing of it.
+            && let Poll::Ready(Some(Some(landed))) = Pin::new(&mut self.attempts).poll_next(cx)
+        {
+            self.landed.push_back(landed);
         }
+        if self.landed.is_empty() {
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    }
+
+    /// The first of those.
+    pub(super) fn pop_landed(&mut self) -> Option<Landed<F>> {
+        self.landed.pop_front()
     }
 
     /// Ends them where they are.
     pub(super) fn abandon(&mut self) {
-        self.0.clear();
+        self.attempts.clear();
     }
 }
 
@@ -90,6 +111,9 @@ impl<F: Unpin> Future for Attempt<F> {
 
 impl<F> fmt::Debug for InAir<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("InAir").field(&self.0.len()).finish()
+        f.debug_tuple("InAir").field(&self.attempts.len()).finish()
     }
 }
+
+/// What is taken in between two judgements, at most.
+const AT_ONCE_MAX: usize = 64;

@@ -8,7 +8,7 @@
 use std::hash::BuildHasher;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::answer::Reading;
 use super::attempt::Client;
-use super::in_air::{InAir, Landed};
+use super::in_air::InAir;
 use super::lanes::{LaneHasher, LaneId, Lanes, Tried, Turn};
 use super::ledger::Ledger;
 use super::report::Report;
@@ -79,7 +79,7 @@ pub(super) struct Flight {
 enum Woke {
     End,
     Orders,
-    Landed(Box<Landed<Flight>>),
+    Landed,
     Room,
     Due,
     Next(Box<Delivery>),
@@ -132,9 +132,8 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
             match self.wait(room, drained.as_mut()).await {
                 Woke::End => break,
                 Woke::Orders if self.follow_orders() => break,
-                Woke::Landed(landed) => self.landed(*landed),
                 Woke::Next(delivery) => self.offer(*delivery, self.steady.now()).await,
-                Woke::Orders | Woke::Room | Woke::Due => {}
+                Woke::Orders | Woke::Landed | Woke::Room | Woke::Due => {}
             }
             // A long run of deliveries that need no attempt must let others run.
             tokio::task::coop::consume_budget().await;
@@ -143,17 +142,11 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
         self.destination.name.clone()
     }
 
-    /// Takes in what has ended by now.
+    /// Judges what has landed by now.
     async fn land(&mut self) {
-        for _ in 0..AT_ONCE_MAX {
-            let now = |cx: &mut Context<'_>| match self.in_air.poll_landed(cx) {
-                Poll::Ready(landed) => Poll::Ready(Some(landed)),
-                Poll::Pending => Poll::Ready(None),
-            };
-            match std::future::poll_fn(now).await {
-                Some(landed) => self.landed(landed),
-                None => return,
-            }
+        std::future::poll_fn(|cx| Poll::Ready(self.in_air.poll_landed(cx).is_ready())).await;
+        while let Some(landed) = self.in_air.pop_landed() {
+            self.landed(landed);
         }
     }
 
@@ -231,7 +224,7 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
             biased;
             () = drained => Woke::End,
             changed = self.news.changed() => changed.map_or(Woke::End, |()| Woke::Orders),
-            landed = std::future::poll_fn(|cx| self.in_air.poll_landed(cx)) => Woke::Landed(Box::new(landed)),
+            () = std::future::poll_fn(|cx| self.in_air.poll_landed(cx)) => Woke::Landed,
             () = std::future::poll_fn(|cx| self.stack.poll_room(cx)), if wants_room => Woke::Room,
             () = sleep_until(due), if due.is_some() => Woke::Due,
             next = next, if reads => next,
@@ -441,13 +434,10 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
         let patience = self.orders.borrow().drain_patience;
         let patience = tokio::time::sleep(patience);
         tokio::pin!(patience);
-        loop {
-            if self.in_air.is_empty() {
-                break;
-            }
+        while !self.in_air.is_empty() {
             tokio::select! {
                 biased;
-                landed = std::future::poll_fn(|cx| self.in_air.poll_landed(cx)) => self.landed(landed),
+                () = std::future::poll_fn(|cx| self.in_air.poll_landed(cx)) => self.land().await,
                 () = &mut patience => break,
             }
         }
@@ -458,7 +448,7 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
     }
 }
 
-/// What a worker does between two looks at its orders, at most.
+/// What a worker starts between two looks at its orders, at most.
 const AT_ONCE_MAX: usize = 64;
 
 /// Attempts are counted from 1, over all runs.

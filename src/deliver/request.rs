@@ -45,9 +45,9 @@ pub(super) struct Attempted<'a> {
     pub now: Timestamp,
 }
 
-/// Where requests went last, as hyper wants it: most go there again.
+/// Where a request goes, as hyper wants it.
 #[derive(Debug)]
-pub(super) struct Address {
+struct Address {
     url: Url,
     uri: Uri,
     host: HeaderValue,
@@ -71,28 +71,74 @@ impl Address {
     }
 }
 
-/// The bytes of one request of an attempt. `last`: the address of the one
-/// before, and then of this one.
+/// A destination's last request: most go there again, with the same headers but
+/// for a few.
+#[derive(Debug)]
+pub(super) struct Last {
+    address: Address,
+    /// What the writer wanted.
+    wanted: HeaderMap,
+    /// What became of that: all headers, some with values of another request.
+    headers: HeaderMap,
+}
+
+impl Last {
+    fn of(address: Address, wanted: HeaderMap) -> Self {
+        let mut headers = ours(&address.host, &wanted);
+        // In their places, where `fill` finds them.
+        for name in [WEBHOOK_ID, ATTEMPT, HOPS] {
+            headers.insert(name, HeaderValue::from_static(""));
+        }
+        theirs(&wanted, &mut headers);
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static(""));
+        Self {
+            address,
+            wanted,
+            headers,
+        }
+    }
+
+    /// The last request, if it was like this one, or else this one. Takes what
+    /// the writer wants.
+    fn like<'l>(last: &'l mut Option<Self>, this: &mut Outgoing) -> Result<&'l Self, Unsendable> {
+        let wanted = std::mem::take(&mut this.headers);
+        let address = match last.take().filter(|last| last.address.url == this.url) {
+            Some(like) if is_same(&like.wanted, &wanted) => return Ok(last.insert(like)),
+            Some(like) => like.address,
+            None => Address::of(&this.url)?,
+        };
+        Ok(last.insert(Self::of(address, wanted)))
+    }
+}
+
+/// In the same order, too, and as secret.
+fn is_same(some: &HeaderMap, others: &HeaderMap) -> bool {
+    let alike = |((name, value), (other_name, other)): ((&_, &HeaderValue), (&_, &HeaderValue))| {
+        name == other_name && value == other && value.is_sensitive() == other.is_sensitive()
+    };
+    some.len() == others.len() && some.iter().zip(others).all(alike)
+}
+
+/// The bytes of one request of an attempt. `last`: the destination's one before,
+/// and then this one.
 pub(super) fn request(
     mut outgoing: Outgoing,
     attempted: Attempted<'_>,
     sign: Signer,
-    last: &mut Option<Address>,
+    last: &mut Option<Last>,
 ) -> Result<Sent, Unsendable> {
-    let address = match last.take().filter(|last| last.url == outgoing.url) {
-        Some(address) => last.insert(address),
-        None => last.insert(Address::of(&outgoing.url)?),
-    };
-    let theirs = std::mem::take(&mut outgoing.headers);
-    let headers = headers(theirs, &outgoing, &address.host, attempted, sign)?;
-    Ok(sent(outgoing, address.uri.clone(), headers))
+    let like = Last::like(last, &mut outgoing)?;
+    let mut headers = like.headers.clone();
+    fill(&mut headers, &outgoing, attempted, sign)?;
+    Ok(sent(outgoing, like.address.uri.clone(), headers))
 }
 
 /// The bytes of a question that belongs to no event.
 pub(super) fn question(outgoing: &Outgoing) -> Result<Sent, Unsendable> {
     let Address { uri, host, .. } = Address::of(&outgoing.url)?;
     let mut headers = ours(&host, &outgoing.headers);
-    theirs(outgoing.headers.clone(), outgoing, &mut headers);
+    theirs(&outgoing.headers, &mut headers);
+    sized(&mut headers, outgoing);
     Ok(sent(outgoing.clone(), uri, headers))
 }
 
@@ -110,26 +156,25 @@ pub(super) fn shown_headers(
     attempted: Attempted<'_>,
     sign: Signer,
 ) -> Result<HeaderMap, Unsendable> {
-    let Address { host, .. } = Address::of(&outgoing.url)?;
-    headers(outgoing.headers.clone(), outgoing, &host, attempted, sign)
+    let mut headers = Last::of(Address::of(&outgoing.url)?, outgoing.headers.clone()).headers;
+    fill(&mut headers, outgoing, attempted, sign)?;
+    Ok(headers)
 }
 
-/// All headers of the wire: ours, then the writer's.
-fn headers(
-    wanted: HeaderMap,
+/// Writes what is this request's own over what was another's.
+fn fill(
+    headers: &mut HeaderMap,
     outgoing: &Outgoing,
-    host: &HeaderValue,
     attempted: Attempted<'_>,
     sign: Signer,
-) -> Result<HeaderMap, Unsendable> {
+) -> Result<(), Unsendable> {
     let (event, now) = (attempted.event, attempted.now);
-    let mut headers = ours(host, &wanted);
     let mut id = [0; 36];
     let id = event.id.text(&mut id);
     headers.insert(WEBHOOK_ID, value(id)?);
     headers.insert(ATTEMPT, count(attempted.number));
     headers.insert(HOPS, count(u32::from(event.hops) + 1));
-    traced(&mut headers, attempted)?;
+    traced(headers, attempted)?;
     if let Some(secret) = &outgoing.sign {
         for (name, signed) in sign(secret, id, &outgoing.body, now) {
             let name = HeaderName::from_bytes(name.as_bytes())
@@ -139,8 +184,8 @@ fn headers(
             headers.insert(name, signed);
         }
     }
-    theirs(wanted, outgoing, &mut headers);
-    Ok(headers)
+    sized(headers, outgoing);
+    Ok(())
 }
 
 /// A trace that the event came with goes on, in a span of this attempt's own.
@@ -152,10 +197,15 @@ fn traced(headers: &mut HeaderMap, attempted: Attempted<'_>) -> Result<(), Unsen
     let destination = attempted.destination.as_str();
     let span = trace::attempted(event.id.to_bytes(), destination, attempted.number);
     headers.insert(trace::TRACEPARENT, value(&trace.written(span))?);
-    for (name, state) in &event.headers {
-        if **name == *trace::TRACESTATE {
-            headers.append(trace::TRACESTATE, value(state)?);
-        }
+    let mut states = event
+        .headers
+        .iter()
+        .filter(|(name, _)| **name == *trace::TRACESTATE);
+    if let Some((_, state)) = states.next() {
+        headers.insert(trace::TRACESTATE, value(state)?);
+    }
+    for (_, state) in states {
+        headers.append(trace::TRACESTATE, value(state)?);
     }
     Ok(())
 }
@@ -172,23 +222,22 @@ fn ours(host: &HeaderValue, wanted: &HeaderMap) -> HeaderMap {
 }
 
 /// What the writer wants, but for what is ours.
-fn theirs(wanted: HeaderMap, outgoing: &Outgoing, headers: &mut HeaderMap) {
-    let mut skipped = false;
-    let mut last = None;
-    for (name, value) in wanted {
-        // Further values of a name come without it.
-        if let Some(name) = &name {
-            skipped = headers.contains_key(name) || PER_CONNECTION.contains(name);
-        }
-        last = name.or(last);
-        if let Some(name) = last.as_ref().filter(|_| !skipped) {
-            headers.append(name.clone(), value);
+fn theirs(wanted: &HeaderMap, headers: &mut HeaderMap) {
+    for name in wanted.keys() {
+        if !headers.contains_key(name) && !PER_CONNECTION.contains(name) {
+            for value in wanted.get_all(name) {
+                headers.append(name, value.clone());
+            }
         }
     }
-    if !outgoing.body.is_empty()
-        || matches!(outgoing.method, Method::POST | Method::PUT | Method::PATCH)
-    {
+}
+
+fn sized(headers: &mut HeaderMap, outgoing: &Outgoing) {
+    let expected = matches!(outgoing.method, Method::POST | Method::PUT | Method::PATCH);
+    if expected || !outgoing.body.is_empty() {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(outgoing.body.len()));
+    } else {
+        headers.remove(CONTENT_LENGTH);
     }
 }
 

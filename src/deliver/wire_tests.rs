@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Method};
 use tokio::time::Instant;
 
-use super::attempt::{Answer, Client};
+use super::attempt::{Answer, Client, Sent};
 use super::client::client;
 use super::hostile::{Hostile, Step};
 use super::stack::{Stack, Try};
@@ -129,16 +129,94 @@ async fn the_bytes_on_the_wire_are_these() {
         format!("webhook-id: {id}"),
         "hookfan-attempt: 3".to_owned(),
         "hookfan-hops: 3".to_owned(),
-        "webhook-timestamp: 1700000000".to_owned(),
-        "webhook-signature: v1,36".to_owned(),
         "content-type: application/json".to_owned(),
         "x-two: a".to_owned(),
         "x-two: b".to_owned(),
         "content-length: 30".to_owned(),
+        "webhook-timestamp: 1700000000".to_owned(),
+        "webhook-signature: v1,36".to_owned(),
         String::new(),
         "{\"n\": 12345678901234567890123}".to_owned(),
     ];
     assert_eq!(heard, expected.join("\r\n"));
+}
+
+/// Requests that differ from each other in whatever one may keep.
+fn various() -> Vec<Outgoing> {
+    let wires = [
+        ("/a", Method::POST, "{}"),
+        ("/a", Method::GET, ""),
+        ("/b", Method::PUT, "{\"longer\":1}"),
+    ];
+    let wanted = [
+        None,
+        Some(("x", false)),
+        Some(("x", true)),
+        Some(("tracestate", false)),
+        Some(("webhook-id", false)),
+    ];
+    let mut various = Vec::new();
+    for (path, method, body) in wires {
+        for header in wanted {
+            let mut one = outgoing(&format!("http://example.org{path}"));
+            (one.method, one.body) = (method.clone(), body.into());
+            if let Some((name, secret)) = header {
+                let mut value = HeaderValue::from_static("value");
+                value.set_sensitive(secret);
+                one.headers.insert(name, value);
+            } else {
+                one.sign = Some(Secret::new("whsec"));
+            }
+            various.push(one);
+        }
+    }
+    various
+}
+
+/// What is kept of the request before is no more than saves work.
+#[test]
+fn a_request_like_the_last_carries_what_is_its_own() {
+    let plain = sample::event(1, None, "message");
+    let traced = crate::event::Event {
+        hops: 7,
+        headers: [
+            (
+                "traceparent",
+                "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            ),
+            ("tracestate", "a=1"),
+            ("tracestate", "b=2"),
+        ]
+        .map(|(name, value)| (name.into(), value.into()))
+        .into(),
+        ..sample::event(2, None, "message")
+    };
+    let sign = |_: &Secret, id: &str, _: &[u8], _| {
+        [
+            ("webhook-timestamp", "17".to_owned()),
+            ("webhook-signature", id.to_owned()),
+        ]
+    };
+    let secret = |request: &Sent| request.headers().get("x").map(HeaderValue::is_sensitive);
+    let (various, mut last) = (various(), None);
+    let pairs = various
+        .iter()
+        .flat_map(|first| various.iter().map(move |second| (first, second)));
+    for (first, second) in pairs {
+        for (outgoing, event, number) in [(first, &traced, 3), (second, &plain, 1)] {
+            let attempted = request::Attempted {
+                event,
+                destination: &local().name,
+                number,
+                now: sample::start(),
+            };
+            let request =
+                |last: &mut _| request::request(outgoing.clone(), attempted, sign, last).unwrap();
+            let (fresh, like) = (request(&mut None), request(&mut last));
+            assert_eq!((fresh.uri(), fresh.headers()), (like.uri(), like.headers()));
+            assert_eq!(secret(&fresh), secret(&like));
+        }
+    }
 }
 
 #[test]

@@ -21,7 +21,7 @@ use super::in_air::InAir;
 use super::lanes::{LaneHasher, LaneId, Lanes, Tried, Turn};
 use super::ledger::Ledger;
 use super::report::Report;
-use super::request::{self, Address, Attempted};
+use super::request::{self, Attempted, Last};
 use super::stack::{Memory, Stack, Try};
 use super::steady::{Steady, sleep_until};
 use super::talk::{self, Talk};
@@ -60,7 +60,7 @@ pub(super) struct Run<L, C> {
     /// When the last attempt in the air must have ended.
     busy_until: Option<Instant>,
     hasher: LaneHasher,
-    address: Option<Address>,
+    last: Option<Last>,
     pub(super) report: Report,
 }
 
@@ -115,7 +115,7 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
             in_air: InAir::new(),
             busy_until: None,
             hasher: LaneHasher::default(),
-            address: None,
+            last: None,
             report,
         }
     }
@@ -388,8 +388,8 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
         };
         let written = request::write(&self.destination, &call).and_then(|mut outgoing| {
             let (late, secrets) = (outgoing.late, std::mem::take(&mut outgoing.redact));
-            let (sign, address) = (self.means.sign, &mut self.address);
-            let request = request::request(outgoing, attempted, sign, address)?;
+            let (sign, last) = (self.means.sign, &mut self.last);
+            let request = request::request(outgoing, attempted, sign, last)?;
             let reading = Reading::of(&self.destination, secrets, &request, &self.means.clock);
             Ok((Try::One { request, reading }, late))
         });

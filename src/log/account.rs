@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 
 use super::ledger::{Ledger, Open, Pending};
+use super::recent::is_near;
 use super::record::cut;
 use super::state::{Settling, Shared};
 use super::{Attempt, Budget, Stored, lock};
@@ -207,11 +208,21 @@ impl Account {
         account
     }
 
-    /// A committed event reaches a subscription that is up to date.
-    pub(super) fn publish(&self, stored: &Arc<Stored>, next: Offset, action: &Action, size: u32) {
+    /// A committed event reaches a subscription that is up to date. Whether one
+    /// that is not may soon want what is told now.
+    pub(super) fn publish(
+        &self,
+        stored: &Arc<Stored>,
+        next: Offset,
+        action: &Action,
+        size: u32,
+    ) -> bool {
         let mut state = lock(&self.state);
-        if !state.live || stored.offset < state.scan {
-            return;
+        if !state.live {
+            return is_near(state.scan, stored.offset);
+        }
+        if stored.offset < state.scan {
+            return false;
         }
         let full = state.upcoming.len() >= UPCOMING_EVENTS_MAX
             || (state.upcoming_bytes + u64::from(size) > UPCOMING_BYTES_MAX
@@ -230,6 +241,7 @@ impl Account {
         }
         drop(state);
         self.wake.notify_one();
+        full
     }
 
     /// Settles the oldest waiting copy that no attempt is made at as dropped.

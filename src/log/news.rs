@@ -70,9 +70,14 @@ impl News {
             // Before anybody is told: who finds nothing newer there is told of
             // all that comes.
             self.recent.add(&events);
-            for event in events {
-                event.tell();
+            let mut lags = false;
+            for event in &events {
+                lags |= event.tell();
             }
+            if !lags {
+                self.recent.forget();
+            }
+            drop(events);
             for (reply, receipts) in receipts {
                 let _nobody_waits = reply.send(Ok(receipts));
             }
@@ -97,12 +102,15 @@ impl Published {
         self.stored.owed.get(*place).map(|owed| &owed.action)
     }
 
-    fn tell(&self) {
+    /// Whether somebody lags who may soon want it.
+    fn tell(&self) -> bool {
+        let mut lags = false;
         for (account, place) in &self.targets {
             if let Some(owed) = self.stored.owed.get(*place) {
-                account.publish(&self.stored, self.next, &owed.action, self.size);
+                lags |= account.publish(&self.stored, self.next, &owed.action, self.size);
             }
         }
+        lags
     }
 }
 

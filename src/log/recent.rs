@@ -1,6 +1,7 @@
 //! What was told last, for who lags a little: under load a destination is often
 //! some hundred copies behind, and need not read again from the disk what was
-//! in memory a moment ago.
+//! in memory a moment ago. While nobody lags nothing is kept, so that memory is
+//! used again before it has left the processor's cache.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -43,6 +44,17 @@ impl Recent {
         }
     }
 
+    /// Nobody to whom any of it was told lags: nobody will read on here. (Who
+    /// was not told and lags reads on from the disk.)
+    pub(super) fn forget(&self) {
+        let ring = &mut *lock(&self.0);
+        if let Some(newest) = ring.events.back() {
+            ring.start = Some(newest.next);
+        }
+        ring.events.clear();
+        ring.bytes = 0;
+    }
+
     /// Nothing is added while somebody looks.
     pub(super) fn look(&self) -> MutexGuard<'_, Ring> {
         lock(&self.0)
@@ -59,6 +71,21 @@ impl Ring {
             .partition_point(|event| event.stored.offset < place);
         Some(self.events.range(first..))
     }
+}
+
+/// Whether who reads from `place` on is so little behind what is told now that
+/// it may soon be read here. Who does not read at all is not, after a while.
+pub(super) fn is_near(place: Offset, told: Offset) -> bool {
+    if place >= told {
+        return true;
+    }
+    let start = match told.segment() - place.segment() {
+        0 => u64::from(place.position()),
+        // Where the one before ended is not known here.
+        1 => 0,
+        _ => return false,
+    };
+    u64::from(told.position()).saturating_sub(start) < BYTES_MAX
 }
 
 #[cfg(test)]
@@ -101,6 +128,35 @@ mod tests {
         assert_eq!(places(&recent, 104), Some(vec![]));
         recent.add(&[]);
         assert_eq!(places(&recent, 80), Some(vec![10, 11, 12]));
+    }
+
+    #[test]
+    fn what_was_forgotten_is_not_taken_for_what_never_was() {
+        let recent = Recent::default();
+        recent.forget();
+        assert_eq!(places(&recent, 0), None, "nobody was told anything");
+        recent.add(&told(10..13, 100));
+        recent.forget();
+        recent.forget();
+        assert_eq!(places(&recent, 103), None, "12 is not here any more");
+        assert_eq!(places(&recent, 104), Some(vec![]));
+        recent.add(&told(13..14, 100));
+        assert_eq!(places(&recent, 103), None);
+        assert_eq!(places(&recent, 104), Some(vec![13]));
+    }
+
+    #[test]
+    fn near_is_what_could_be_kept_from_there_on() {
+        let far = u32::try_from(BYTES_MAX).unwrap();
+        let near = |place, told| {
+            let at = |(segment, position)| Offset::new(segment, position);
+            is_near(at(place), at(told))
+        };
+        assert!(near((3, 100), (3, 100)) && near((3, 100), (3, far + 99)));
+        assert!(!near((3, 100), (3, far + 100)));
+        assert!(near((2, far * 9), (3, far - 1)) && !near((2, far * 9), (3, far)));
+        assert!(!near((1, 0), (3, 0)));
+        assert!(near((4, 0), (3, far)), "it has read more than was told");
     }
 
     #[test]

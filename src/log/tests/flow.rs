@@ -1,6 +1,7 @@
 //! Events in, copies out, across hand-overs and restarts.
 
 use super::*;
+use crate::log::account::UPCOMING_EVENTS_MAX;
 use crate::settle::{Reason, Settlement};
 
 #[tokio::test]
@@ -323,4 +324,35 @@ async fn news_of_what_a_reader_has_read_already_is_ignored() {
     let next = Offset(delivery.stored.offset.0 + 8);
     account.publish(&delivery.stored, next, &delivery.action, 7);
     nothing_more(&mut a).await;
+}
+
+#[tokio::test]
+async fn what_was_told_is_kept_for_who_lags_and_for_nobody_else() {
+    let house = House::new();
+    let log = house.open();
+    let mut a = log.subscribe(&name("a"));
+    nothing_more(&mut a).await;
+    let recent = &log.shared().news.recent;
+    let is_kept = |from: Offset| {
+        let ring = recent.look();
+        ring.from(from).is_some_and(|kept| kept.count() > 0)
+    };
+    put(&log, 1, &["a"]).await;
+    let first = next(&mut a).await.stored.offset;
+    assert!(!is_kept(first));
+    // Nobody reads, until more wait than are handed on.
+    let many = UPCOMING_EVENTS_MAX as u64 + 3;
+    for n in 2..=many {
+        put(&log, n, &["a"]).await;
+    }
+    let mut last = first;
+    for n in 2..=many {
+        let delivery = next(&mut a).await;
+        assert_eq!(delivery.stored.event.body, event(n).body);
+        last = delivery.stored.offset;
+    }
+    assert!(is_kept(last));
+    nothing_more(&mut a).await;
+    put(&log, many + 1, &["a"]).await;
+    assert!(!is_kept(last));
 }

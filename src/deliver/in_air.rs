@@ -115,5 +115,5 @@ impl<F> fmt::Debug for InAir<F> {
     }
 }
 
-/// What is taken in between two judgements, at most.
-const AT_ONCE_MAX: usize = 64;
+/// How much a worker takes in, or starts, before it looks up, at most.
+pub(super) const AT_ONCE_MAX: usize = 64;

@@ -99,8 +99,8 @@ impl Pool {
     }
 
     /// The head of the answer to a request with an absolute URL. Nothing is done
-    /// before it is polled: whoever has many to make makes them one by one, and
-    /// then they leave one by one.
+    /// before it is polled: a worker writes all requests that it may, and then
+    /// sends them.
     pub(super) fn ask(
         &self,
         mut request: Sent,

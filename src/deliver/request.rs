@@ -78,7 +78,7 @@ pub(super) struct Last {
     address: Address,
     /// What the writer wanted.
     wanted: HeaderMap,
-    /// What became of that: all headers, some with values of another request.
+    /// What became of that: all headers, but for the values that `fill` writes.
     headers: HeaderMap,
 }
 

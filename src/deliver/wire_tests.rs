@@ -101,6 +101,7 @@ async fn the_bytes_on_the_wire_are_these() {
         ("hookfan-hops", "0"),
         ("accept-encoding", "gzip"),
         ("content-length", "1"),
+        ("webhook-signature", "forged"),
         ("host", "evil"),
     ] {
         outgoing
@@ -132,9 +133,9 @@ async fn the_bytes_on_the_wire_are_these() {
         "content-type: application/json".to_owned(),
         "x-two: a".to_owned(),
         "x-two: b".to_owned(),
+        "webhook-signature: v1,36".to_owned(),
         "content-length: 30".to_owned(),
         "webhook-timestamp: 1700000000".to_owned(),
-        "webhook-signature: v1,36".to_owned(),
         String::new(),
         "{\"n\": 12345678901234567890123}".to_owned(),
     ];
@@ -215,6 +216,10 @@ fn a_request_like_the_last_carries_what_is_its_own() {
             let (fresh, like) = (request(&mut None), request(&mut last));
             assert_eq!((fresh.uri(), fresh.headers()), (like.uri(), like.headers()));
             assert_eq!(secret(&fresh), secret(&like));
+            if number == 3 {
+                let states = like.headers().get_all("tracestate");
+                assert!(states.iter().eq(["a=1", "b=2"]));
+            }
         }
     }
 }

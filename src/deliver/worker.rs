@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::answer::Reading;
 use super::attempt::Client;
-use super::in_air::InAir;
+use super::in_air::{AT_ONCE_MAX, InAir};
 use super::lanes::{LaneHasher, LaneId, Lanes, Tried, Turn};
 use super::ledger::Ledger;
 use super::report::Report;
@@ -447,9 +447,6 @@ impl<L: Ledger, C: Fn(&Destination) -> Client + Send + 'static> Run<L, C> {
         self.report.ended(abandoned);
     }
 }
-
-/// What a worker starts between two looks at its orders, at most.
-const AT_ONCE_MAX: usize = 64;
 
 /// Attempts are counted from 1, over all runs.
 fn next_number(turn: &Turn, delivery: &Delivery) -> u32 {

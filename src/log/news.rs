@@ -77,7 +77,6 @@ impl News {
             if !lags {
                 self.recent.forget();
             }
-            drop(events);
             for (reply, receipts) in receipts {
                 let _nobody_waits = reply.send(Ok(receipts));
             }

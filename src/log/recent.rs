@@ -1,7 +1,7 @@
 //! What was told last, for who lags a little: under load a destination is often
 //! some hundred copies behind, and need not read again from the disk what was
-//! in memory a moment ago. While nobody lags nothing is kept, so that memory is
-//! used again before it has left the processor's cache.
+//! in memory a moment ago. While nobody lags a little nothing is kept, so that
+//! memory is used again before it has left the processor's cache.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -44,8 +44,8 @@ impl Recent {
         }
     }
 
-    /// Nobody to whom any of it was told lags: nobody will read on here. (Who
-    /// was not told and lags reads on from the disk.)
+    /// For when none of those told last lags a little: nobody will read on here.
+    /// Who was not told, and does lag, reads on from the disk.
     pub(super) fn forget(&self) {
         let ring = &mut *lock(&self.0);
         if let Some(newest) = ring.events.back() {
